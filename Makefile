@@ -1,0 +1,56 @@
+# The two commands of the README are `make demo` and `make test`; everything else serves them.
+# A stamp file records that an environment is complete for the current pyproject.toml.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+REFERENCE := .venv-reference
+
+.PHONY: demo test check format bench sim reference clean
+
+demo: $(VENV)/.core
+	$(BIN)/skerry demo
+
+test: $(VENV)/.complete check
+	$(BIN)/python -m pytest -q
+
+# Style, types, layers: what a machine can say about the code without running it.
+check: $(VENV)/.complete
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.complete
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+
+$(VENV)/.core: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+# torch comes first and pinned: a plain `torch` would bring several gigabytes of GPU libraries.
+$(VENV)/.complete: $(VENV)/.core pyproject.toml
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --editable '.[safe,lightgbm,torch,frames,plots,environments]' --group test
+	touch $@
+
+# The reference engine lives in an environment of its own; only benchmarks and interoperability tests start it.
+reference: $(REFERENCE)/.complete
+
+$(REFERENCE)/.complete:
+	$(PYTHON) -m venv $(REFERENCE)
+	$(REFERENCE)/bin/python -m pip install --quiet torch==2.13.0
+	$(REFERENCE)/bin/python -m pip install --quiet --no-deps learnware==0.3.2
+	$(REFERENCE)/bin/python -m pip install --quiet numpy scipy pandas scikit-learn lightgbm qpsolvers clarabel fast_pytorch_kmeans rapidfuzz psutil docker transformers tqdm shortuuid requests pyyaml sqlalchemy langdetect
+	touch $@
+
+bench: $(VENV)/.complete
+	for file in bench/[a-z]*.py; do $(BIN)/python -m bench.$$(basename $$file .py) --quick || exit 1; done
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache

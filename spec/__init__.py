@@ -1,0 +1,1 @@
+"""Skerry component, see ARCHITECTURE.md."""
