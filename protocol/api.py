@@ -7,8 +7,8 @@ and neither imports the other.
 
 Rules of this file:
 
-1. Everything here is a frozen :class:`msgspec.Struct` that encodes to JSON. Byte strings that a person may want to
-   read (ids, hashes, keys) are hexadecimal text; binary payloads are ``bytes`` (base64 in JSON).
+1. Everything here is a frozen :class:`msgspec.Struct` that encodes to JSON. Byte strings that a person
+   may want to read (ids, hashes, keys) are hexadecimal text; payloads are ``bytes`` (base64 in JSON).
 2. Fields are added, never renamed or removed; a reader ignores what it does not know.
 3. Times are seconds since 1970 UTC, durations seconds, sizes bytes.
 
