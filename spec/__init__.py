@@ -1,1 +1,50 @@
-"""Skerry component, see ARCHITECTURE.md."""
+"""What a learnware is good for, as numbers: specifications, the metric between them, search and mixes.
+
+This component is pure: no files, sockets, clocks, threads or global random state; arrays, bytes and seeds
+are arguments. Public names are resolved when they are first used, so that importing the component costs
+no more than numpy.
+
+The way through it: ``fit_table`` makes an :class:`Rkme` of data; ``mmd2`` compares two in the searcher's
+metric; ``SketchIndex`` finds candidates and ``rank`` orders them exactly; ``mix`` combines the best;
+``responsibility`` says row by row who should answer. ``docs/specification.md`` explains the mathematics.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .island import Column, Island
+    from .rkme import Marginals, Rkme
+    from .semantic import Features, SemanticSpec, TypedColumn
+    from .specification import Specification
+
+_HOMES = {
+    "Column": "island",
+    "Features": "semantic",
+    "Island": "island",
+    "Marginals": "rkme",
+    "Rkme": "rkme",
+    "SemanticSpec": "semantic",
+    "Specification": "specification",
+    "TypedColumn": "semantic",
+}
+
+__all__ = [
+    "Column",
+    "Features",
+    "Island",
+    "Marginals",
+    "Rkme",
+    "SemanticSpec",
+    "Specification",
+    "TypedColumn",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import the module that defines a public name when the name is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -1,0 +1,75 @@
+"""Every limit of the specification component, in one table.
+
+A number that bounds memory, bytes or time stands here with its unit and reason, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# --- What a published specification may hold -------------------------------------------------------------
+
+COLUMNS_MAX: Final = 16_384
+"""Columns (features) of a specification. A 64 x 64 colour image has 12,288 values; tables have far fewer."""
+
+POINTS_MAX: Final = 4_096
+"""Points of a published RKME. Its K x K kernel block is kept in float64: 128 MiB at this size."""
+
+FLOATS_MAX: Final = 1_310_720
+"""Values in the points of a published RKME; the reference engine's `max_reduced_set_size`."""
+
+RESPONSES_MAX: Final = 1_000
+"""Responses of a model at one point: ImageNet's class count, the largest output layer in common use."""
+
+SHAPE_AXES_MAX: Final = 8
+"""Axes of the original feature shape. Images have three, video four."""
+
+COLUMN_NAME_CHARS_MAX: Final = 200
+"""Characters of a column name; survey exports put whole questions there."""
+
+UNIT_CHARS_MAX: Final = 40
+"""Characters of a column's unit."""
+
+EXTRACTOR_CHARS_MAX: Final = 100
+"""Characters of a feature extractor's id."""
+
+META_ENTRIES_MAX: Final = 32
+"""Entries of the free map of a specification, which is for small scalars only."""
+
+META_CHARS_MAX: Final = 500
+"""Characters of one key or text value in that map."""
+
+SPECIFICATION_BYTES_MAX: Final = 24 * 1024 * 1024
+"""Bytes of an encoded specification: the largest points in float64, as many responses, and texts."""
+
+MAGNITUDE_MAX: Final = 1e30
+"""Largest absolute value of a point or marginal. Squares of larger float32 values overflow in the kernel."""
+
+WEIGHT_SUM_TOLERANCE: Final = 1e-3
+"""How far the sum of the weights may be from 1. Solvers of the weight problem stop near 1e-6."""
+
+WEIGHT_NEGATIVE_TOLERANCE: Final = 1e-6
+"""How far below 0 a weight read from the reference engine may be; such rounding becomes 0."""
+
+# --- What a semantic specification may hold --------------------------------------------------------------
+
+NAME_CHARS_MAX: Final = 100
+"""Characters of a learnware's name."""
+
+DESCRIPTION_CHARS_MAX: Final = 10_000
+"""Characters of a learnware's description; the dock system's bound."""
+
+FIELD_CHARS_MAX: Final = 1_000
+"""Characters of one description of an input or output, of a class name, or of the intended use."""
+
+TAGS_MAX: Final = 32
+"""Free tags of a learnware."""
+
+TAG_CHARS_MAX: Final = 40
+"""Characters of one tag."""
+
+CLASSES_MAX: Final = 1_000
+"""Named classes of a classifier; see RESPONSES_MAX."""
+
+REFERENCE_JSON_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Bytes of a `stat.json` of the reference engine: FLOATS_MAX values of about 20 digits, and braces."""
