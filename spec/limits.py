@@ -73,3 +73,17 @@ CLASSES_MAX: Final = 1_000
 
 REFERENCE_JSON_BYTES_MAX: Final = 64 * 1024 * 1024
 """Bytes of a `stat.json` of the reference engine: FLOATS_MAX values of about 20 digits, and braces."""
+
+# --- Computation -----------------------------------------------------------------------------------------
+
+BLOCK_FLOATS_MAX: Final = 1 << 22
+"""Values of one kernel block that is held at a time: 16 MiB in float32, 32 MiB in float64."""
+
+BANDWIDTH_POINTS_MAX: Final = 1_000
+"""Points that the median distance is taken over; its error at 1,000 is about 1 %."""
+
+HERD_ROWS_MAX: Final = 10_000
+"""Rows that herding returns at most; each costs one pass over the candidates."""
+
+HERD_CANDIDATES_MAX: Final = 20_000
+"""Candidate rows of herding: 20 a row for the first thousand rows."""

@@ -1,0 +1,285 @@
+"""The metric in which specifications are compared, and who sets it.
+
+The squared maximum mean discrepancy (MMD) of two weighted point sets P and Q is the squared distance of
+their mean embeddings (Gretton et al., "A kernel two-sample test", JMLR 13, 2012)::
+
+    MMD^2(P, Q) = <P, P> - 2 <P, Q> + <Q, Q>,   <P, Q> = sum_ij p_i q_j k(x_i, y_j)
+
+with the Gaussian kernel ``k(x, y) = exp(-gamma ||x - y||^2)``.
+
+*The searcher's data set the metric.* On raw columns one fixed gamma saturates: all kernel values are 0 or
+1 and the ranking is noise. So each column is shifted and divided by the requirement's own location and
+spread, and gamma is one over the median squared distance of the requirement's points in that scale (the
+median heuristic; Garreau, Jitkrittum and Kanagawa, 2018). Texts and images have no columns with units:
+their feature vectors are brought to length one instead. The reference engine's metric, gamma = 0.1 on raw
+columns, is ``Scale.reference``.
+
+Rules of this file:
+
+1. A ``Scale`` comes from the requirement alone; no candidate can influence how it is measured.
+2. ``<P, P>`` terms are computed in float64: in float32 a K x K block with a small jitter is not positive
+   definite. Cross terms with many candidates may be float32 (their error is below 1e-6 of ``<P, P>``).
+3. No block larger than ``BLOCK_FLOATS_MAX`` values is held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from skerry.errors import SpecificationError
+
+from .limits import BANDWIDTH_POINTS_MAX, BLOCK_FLOATS_MAX
+from .reference import REFERENCE_GAMMA
+from .rkme import Floats, Rkme
+
+Metric = Literal["searcher", "reference"]
+
+CONSTANT_SPREAD: Final = 1e-6
+"""A spread below this share of the location (or of 1 at location 0) is rounding: the column is constant."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """How points are brought to one scale before the kernel sees them.
+
+    Parameters
+    ----------
+    location, spread
+        (d,) float64; a column becomes ``(x - location) / spread``.
+    bound
+        (d,) float64; scaled values are clipped to ``[-bound, bound]``. Infinite for columns that vary in the
+        requirement, 1 for constant ones, where the unit of difference is only a guess: a
+        candidate that differs there is farther away, but one column can never saturate the kernel. 0 where
+        the requirement has no value at all.
+    gamma
+        The kernel's gamma in that scale.
+    unit_rows
+        Whether rows are brought to length one (texts and images).
+    """
+
+    location: Floats
+    spread: Floats
+    bound: Floats
+    gamma: float
+    unit_rows: bool = False
+
+    @classmethod
+    def of(cls, requirement: Rkme) -> Scale:
+        """Return the metric that a requirement sets."""
+        if requirement.kind != "table":
+            scale = _plain(requirement.dimension, 1.0, unit_rows=True)
+        else:
+            scale = _column_scale(requirement)
+        gamma = median_gamma(scale.embed(requirement.points), requirement.weights)
+        return cls(scale.location, scale.spread, scale.bound, gamma, scale.unit_rows)
+
+    @classmethod
+    def reference(cls, dimension: int) -> Scale:
+        """Return the reference engine's metric: gamma = 0.1 on raw columns."""
+        return _plain(dimension, REFERENCE_GAMMA, unit_rows=False)
+
+    def embed(self, points: Floats, dtype: type[np.floating[Any]] = np.float64) -> Floats:
+        """Return points (..., d) in this scale, in ``dtype``; computed in float64."""
+        points = np.asarray(points, np.float64)
+        if self.unit_rows:
+            norms = np.linalg.norm(points, axis=-1, keepdims=True)
+            return np.divide(points, norms, out=np.zeros_like(points), where=norms > 0).astype(
+                dtype, copy=False
+            )
+        scaled = (points - self.location) / self.spread
+        np.clip(scaled, -self.bound, self.bound, out=scaled)
+        return scaled.astype(dtype, copy=False)
+
+
+def mmd2(requirement: Rkme, candidate: Rkme, metric: Metric = "searcher") -> float:
+    """Return the squared MMD of two specifications.
+
+    Parameters
+    ----------
+    requirement
+        Its data set the scale under ``metric="searcher"``, so the distance is not symmetric.
+    candidate
+        What is compared with it.
+    metric
+        ``"searcher"``, or ``"reference"`` for the reference engine's gamma = 0.1 on raw columns, where tiny
+        negative values from rounding are kept as that engine keeps them.
+
+    Raises
+    ------
+    SpecificationError
+        When the two are of different islands and no bridge was built, or the metric is unknown.
+    """
+    scale = scale_for(requirement, metric)
+    require_comparable(requirement, candidate)
+    x, z = scale.embed_rkme(requirement), scale.embed_rkme(candidate)
+    distance = (
+        inner(x, requirement.weights, x, requirement.weights, scale.gamma)
+        - 2 * inner(x, requirement.weights, z, candidate.weights, scale.gamma)
+        + inner(z, candidate.weights, z, candidate.weights, scale.gamma)
+    )
+    return distance if metric == "reference" else max(distance, 0.0)
+
+
+def kernel_cosine(requirement: Rkme, candidate: Rkme, metric: Metric = "searcher") -> float:
+    """Return the cosine of the angle between two mean embeddings, in [0, 1]; 1 means the same direction.
+
+    Raises
+    ------
+    SpecificationError
+        As ``mmd2``.
+    """
+    scale = scale_for(requirement, metric)
+    require_comparable(requirement, candidate)
+    x, z = scale.embed_rkme(requirement), scale.embed_rkme(candidate)
+    cross = inner(x, requirement.weights, z, candidate.weights, scale.gamma)
+    own = inner(x, requirement.weights, x, requirement.weights, scale.gamma)
+    other = inner(z, candidate.weights, z, candidate.weights, scale.gamma)
+    return float(min(cross / np.sqrt(own * other), 1.0))
+
+
+def scale_for(requirement: Rkme, metric: Metric) -> Scale:
+    """Return the scale of a metric by name; refuses an unknown name with a SpecificationError."""
+    if metric == "searcher":
+        return Scale.of(requirement)
+    if metric == "reference":
+        return Scale.reference(requirement.dimension)
+    raise SpecificationError(
+        "The metric is unknown",
+        where="metric",
+        why=f"{metric!r} is neither 'searcher' nor 'reference'",
+        code="E-SPEC-METRIC",
+    )
+
+
+def require_comparable(requirement: Rkme, candidate: Rkme) -> None:
+    """Refuse two specifications of different islands.
+
+    Columns without names on one side are compared by position: that is all that can be known of them.
+    """
+    ours, theirs = requirement.island, candidate.island
+    same_space = (ours.kind, ours.dimension, ours.extractor) == (
+        theirs.kind,
+        theirs.dimension,
+        theirs.extractor,
+    )
+    if same_space and (ours.columns is None or theirs.columns is None or ours.columns == theirs.columns):
+        return
+    raise SpecificationError(
+        "The specifications are of different islands",
+        where="island",
+        why=f"{_describe(requirement)} against {_describe(candidate)}",
+        todo="Build a bridge with skerry.spec.align() where columns are shared",
+        code="E-SPEC-ISLANDS",
+    )
+
+
+def squared_distances(a: Floats, b: Floats) -> Floats:
+    """Return (m, n) squared distances of rows a (m, d) and b (n, d), in their dtype, never negative."""
+    block: Floats = a @ b.T
+    block *= -2
+    block += np.einsum("ij,ij->i", a, a)[:, None]
+    block += np.einsum("ij,ij->i", b, b)[None, :]
+    np.maximum(block, 0, out=block)
+    return block
+
+
+def kernel_block(a: Floats, b: Floats, gamma: float) -> Floats:
+    """Return the (m, n) kernel values of rows a (m, d) and b (n, d), in their dtype."""
+    block = squared_distances(a, b)
+    block *= -gamma
+    np.exp(block, out=block)
+    return block
+
+
+def inner(a: Floats, weights_a: Floats, b: Floats, weights_b: Floats, gamma: float) -> float:
+    """Return ``<A, B>`` of two weighted point sets that are in scale already; blocks are chunked."""
+    rows = max(1, BLOCK_FLOATS_MAX // len(b))
+    return float(
+        sum(
+            weights_a[start : start + rows] @ (kernel_block(a[start : start + rows], b, gamma) @ weights_b)
+            for start in range(0, len(a), rows)
+        )
+    )
+
+
+def inner_many(
+    a: Floats, weights_a: Floats, stacked: Floats, weights: Floats, starts: npt.NDArray[np.intp], gamma: float
+) -> Floats:
+    """Return ``<A, B_i>`` for many candidates at once.
+
+    Parameters
+    ----------
+    a, weights_a
+        The requirement, (m, d) in scale, and its (m,) weights.
+    stacked, weights
+        The points of all candidates under each other, (sum of K_i, d), and their weights.
+    starts
+        (N,) the row at which each candidate begins, ascending from 0.
+    gamma
+        The kernel's gamma.
+
+    Returns
+    -------
+    (N,) float64; blocks are computed in the dtype of the points, sums in float64.
+    """
+    embedding = np.empty(len(stacked), np.float64)
+    rows = max(1, BLOCK_FLOATS_MAX // len(a))
+    for start in range(0, len(stacked), rows):
+        block = kernel_block(a, stacked[start : start + rows], gamma)
+        embedding[start : start + rows] = weights_a.astype(block.dtype) @ block
+    sums: Floats = np.add.reduceat(embedding * weights, starts)
+    return sums
+
+
+def self_terms(stacked: Floats, weights: Floats, starts: npt.NDArray[np.intp], gamma: float) -> Floats:
+    """Return ``<B_i, B_i>`` (N,) in float64 for candidates stacked as in ``inner_many``."""
+    ends = [*starts[1:], len(stacked)]
+    parts = [
+        (np.asarray(stacked[start:end], np.float64), weights[start:end])
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    return np.array([inner(points, share, points, share, gamma) for points, share in parts])
+
+
+def median_gamma(points: Floats, weights: Floats) -> float:
+    """Return one over the weighted median squared distance between different points (K, d).
+
+    Where no two points differ it is 1 / (2 d), which standardised independent columns would give.
+    """
+    step = -(-len(points) // BANDWIDTH_POINTS_MAX)
+    points, weights = points[::step], weights[::step]
+    first, second = np.triu_indices(len(points), k=1)
+    distances = squared_distances(points, points)[first, second]
+    mass = weights[first] * weights[second]
+    keep = (distances > 0) & (mass > 0)
+    if not keep.any():
+        return 1 / (2 * points.shape[1])
+    order = np.argsort(distances[keep])
+    cumulated = np.cumsum(mass[keep][order])
+    middle = np.searchsorted(cumulated, cumulated[-1] / 2)
+    return float(1 / distances[keep][order][middle])
+
+
+def _column_scale(requirement: Rkme) -> Scale:
+    """Return the requirement's column scale, its gamma still unset."""
+    location = requirement.marginals.location
+    spread = np.array(requirement.marginals.spread)
+    guess = np.where(location == 0, 1.0, np.abs(location))
+    constant = spread <= CONSTANT_SPREAD * guess
+    bound = np.where(constant, 1.0, np.inf)
+    bound[requirement.marginals.missing_rate >= 1] = 0.0
+    return Scale(location, np.where(constant, guess, spread), bound, 1.0)
+
+
+def _plain(dimension: int, gamma: float, *, unit_rows: bool) -> Scale:
+    unbounded = np.full(dimension, np.inf)
+    return Scale(np.zeros(dimension), np.ones(dimension), unbounded, gamma, unit_rows)
+
+
+def _describe(rkme: Rkme) -> str:
+    names = "unnamed columns" if rkme.columns is None else "named columns"
+    return f"{rkme.kind} with {rkme.dimension} {names}"
