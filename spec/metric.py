@@ -87,12 +87,24 @@ class Scale:
         points = np.asarray(points, np.float64)
         if self.unit_rows:
             norms = np.linalg.norm(points, axis=-1, keepdims=True)
-            return np.divide(points, norms, out=np.zeros_like(points), where=norms > 0).astype(
-                dtype, copy=False
-            )
-        scaled = (points - self.location) / self.spread
-        np.clip(scaled, -self.bound, self.bound, out=scaled)
-        return scaled.astype(dtype, copy=False)
+            scaled = np.divide(points, norms, out=np.zeros_like(points), where=norms > 0)
+        else:
+            scaled = (points - self.location) / self.spread
+            np.clip(scaled, -self.bound, self.bound, out=scaled)
+        embedded: Floats = np.asarray(scaled, dtype)
+        return embedded
+
+    def embed_rkme(self, rkme: Rkme, dtype: type[np.floating[Any]] = np.float64) -> Floats:
+        """Return the points (K, d) of an RKME in this scale.
+
+        Columns in which its data had no value at all are put at the requirement's location: nothing is known
+        of them, so they neither draw it near nor push it away.
+        """
+        scaled = self.embed(rkme.points, dtype)
+        empty = rkme.marginals.missing_rate >= 1
+        if empty.any():
+            scaled[:, empty] = 0
+        return scaled
 
 
 def mmd2(requirement: Rkme, candidate: Rkme, metric: Metric = "searcher") -> float:
@@ -260,8 +272,8 @@ def median_gamma(points: Floats, weights: Floats) -> float:
         return 1 / (2 * points.shape[1])
     order = np.argsort(distances[keep])
     cumulated = np.cumsum(mass[keep][order])
-    middle = np.searchsorted(cumulated, cumulated[-1] / 2)
-    return float(1 / distances[keep][order][middle])
+    middle = int(np.searchsorted(cumulated, cumulated[-1] / 2))
+    return 1 / float(distances[keep][order][middle])
 
 
 def _column_scale(requirement: Rkme) -> Scale:
