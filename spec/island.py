@@ -26,7 +26,7 @@ from .limits import COLUMN_NAME_CHARS_MAX, COLUMNS_MAX, EXTRACTOR_CHARS_MAX, UNI
 Kind = Literal["table", "text", "image"]
 
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
-ISLAND_DOMAIN: Final = b"skerry island v1\x00"
+ISLAND_DOMAIN: Final = b"skerry/island/1\x00"
 
 
 @dataclass(frozen=True)
