@@ -1,1 +1,18 @@
-"""Skerry component, see ARCHITECTURE.md."""
+"""Putting learnwares to work: scikit-learn estimators that answer from one learnware or from several."""
+
+from __future__ import annotations
+
+from .learnware import Learnware, LearnwareClassifier, LearnwareRegressor, Predictor, as_estimator
+from .pooling import Average
+from .stacking import FeatureAugment, Stacking
+
+__all__ = [
+    "Average",
+    "FeatureAugment",
+    "Learnware",
+    "LearnwareClassifier",
+    "LearnwareRegressor",
+    "Predictor",
+    "Stacking",
+    "as_estimator",
+]

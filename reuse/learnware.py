@@ -1,0 +1,221 @@
+"""A learnware as a fitted scikit-learn estimator: what ``hit.estimator()`` returns.
+
+A *predictor* is whatever runs a model: a sandboxed worker with the model inside, or a plain estimator
+of this process. A learnware puts the predictor, the specification and the column names together and
+behaves like any fitted estimator, so that pipelines, scorers and the reusers of this component need
+not know where the model runs.
+
+Rules of this file:
+
+1. A learnware is frozen, like :class:`sklearn.frozen.FrozenEstimator`: ``fit`` changes nothing and a clone
+   is the learnware itself. The model is its owner's, and a running worker cannot be copied.
+2. Columns are put into the model's order by name (see ``inputs.py``); NaN is passed on.
+3. What the predictor answers is validated by shape before anything is computed from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, Self, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import Tags
+from sklearn.utils.metaestimators import available_if
+
+from skerry.errors import SandboxError, SpecificationError
+from skerry.spec import Rkme
+
+from .inputs import Array, as_array
+
+Floats = npt.NDArray[np.float64]
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def only_if(condition: Callable[[Any], bool]) -> Callable[[Method], Method]:
+    """Return scikit-learn's ``available_if``, with types: the method exists where the condition holds."""
+    return cast("Callable[[Method], Method]", available_if(condition))
+
+
+class Predictor(Protocol):
+    """Runs a model. May also have ``predict_proba(X)``, (n, classes), and ``classes``, their names."""
+
+    def predict(self, X: Array, /) -> Array:
+        """Return labels (n,), scores (n, classes), or numbers (n,) or (n, targets)."""
+        ...
+
+
+class Learnware(BaseEstimator):
+    """What classifiers and regressors share: a frozen model with its specification.
+
+    Parameters
+    ----------
+    predictor
+        Runs the model on an array in the model's own column order.
+    rkme
+        The learnware's statistical specification; None where it has none, which rules out routing.
+    columns
+        Names of the model's columns in its order; by default those of the specification.
+    """
+
+    def __init__(
+        self, predictor: Predictor, *, rkme: Rkme | None = None, columns: Sequence[str] | None = None
+    ) -> None:
+        self.predictor = predictor
+        self.rkme = rkme
+        self.columns = columns
+
+    def fit(self, X: Any = None, y: Any = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
+        """Do nothing: the model was trained by its owner."""
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = tags.input_tags.three_d_array = True
+        return tags
+
+    @property
+    def columns_(self) -> tuple[str, ...] | None:
+        """Names of the model's columns in its order, or None."""
+        if self.columns is not None:
+            return tuple(self.columns)
+        named = None if self.rkme is None else self.rkme.columns
+        return None if named is None else tuple(column.name for column in named)
+
+    @property
+    def feature_names_in_(self) -> npt.NDArray[np.object_]:
+        """Names of the model's columns; missing, as scikit-learn wants it, where it has none."""
+        if self.columns_ is None:
+            raise AttributeError("feature_names_in_")
+        return np.array(self.columns_, dtype=object)
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of columns that the model takes; missing where it is not known."""
+        if self.columns_ is not None:
+            return len(self.columns_)
+        if self.rkme is None or self.rkme.kind != "table":
+            raise AttributeError("n_features_in_")
+        return self.rkme.dimension
+
+    def _answer(self, method: str, X: Any) -> tuple[Array, int]:
+        """Return what the predictor answers, one row per row of X, and the number of rows."""
+        rows = as_array(X, self.columns_)
+        answer = np.asarray(getattr(self.predictor, method)(rows))
+        if answer.ndim not in (1, 2) or len(answer) != len(rows):
+            raise SandboxError(
+                f"The model answered {method} with the wrong shape",
+                where=f"{answer.shape} for {len(rows)} rows",
+                todo="Tell the owner of the learnware",
+                code="E-REUSE-SHAPE",
+            )
+        return answer, len(rows)
+
+
+class LearnwareRegressor(RegressorMixin, Learnware):
+    """A learnware that predicts numbers."""
+
+    def predict(self, X: Any) -> Floats:
+        """Return the model's predictions for X, (n,) or (n, targets) float64."""
+        answer, _ = self._answer("predict", X)
+        numbers = answer.astype(np.float64)
+        return numbers[:, 0] if numbers.ndim == 2 and numbers.shape[1] == 1 else numbers
+
+
+class LearnwareClassifier(ClassifierMixin, Learnware):
+    """A learnware that predicts classes.
+
+    Parameters
+    ----------
+    predictor, rkme, columns
+        See :class:`Learnware`.
+    classes
+        Names of the classes in the order of the model's scores; by default what the predictor says.
+
+    Raises
+    ------
+    SpecificationError
+        E-REUSE-CLASSES, when a prediction is asked for and nobody knows the classes.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        *,
+        rkme: Rkme | None = None,
+        columns: Sequence[str] | None = None,
+        classes: Sequence[Any] | None = None,
+    ) -> None:
+        super().__init__(predictor, rkme=rkme, columns=columns)
+        self.classes = classes
+
+    @property
+    def classes_(self) -> Array:
+        """Names of the classes in the order of the columns of ``predict_proba``."""
+        for names in (
+            self.classes,
+            getattr(self.predictor, "classes", None),
+            getattr(self.predictor, "classes_", None),
+        ):
+            if names is not None:
+                return np.asarray(names)
+        raise SpecificationError(
+            "The classes of a learnware are not known",
+            why="neither its package nor its predictor names them",
+            todo="Pass classes=, in the order of the model's scores",
+            code="E-REUSE-CLASSES",
+        )
+
+    def predict(self, X: Any) -> Array:
+        """Return the model's labels for X, (n,); scores are turned into the label of the largest."""
+        answer, _ = self._answer("predict", X)
+        if answer.ndim == 2 and answer.shape[1] == 1:
+            answer = answer[:, 0]
+        return answer if answer.ndim == 1 else self.classes_[self._scores(answer).argmax(axis=1)]
+
+    @only_if(lambda self: hasattr(self.predictor, "predict_proba"))
+    def predict_proba(self, X: Any) -> Floats:
+        """Return the model's probabilities for X, (n, classes) float64."""
+        answer, _ = self._answer("predict_proba", X)
+        return self._scores(answer).astype(np.float64)
+
+    def _scores(self, answer: Array) -> Array:
+        if answer.ndim != 2 or answer.shape[1] != len(self.classes_):
+            raise SandboxError(
+                "The model answered with the wrong number of classes",
+                where=f"{answer.shape} for {len(self.classes_)} classes",
+                todo="Tell the owner of the learnware",
+                code="E-REUSE-SHAPE",
+            )
+        return answer
+
+
+def as_estimator(
+    predictor: Predictor,
+    rkme: Rkme | None = None,
+    *,
+    classes: Sequence[Any] | None = None,
+    columns: Sequence[str] | None = None,
+    task: str = "",
+) -> LearnwareClassifier | LearnwareRegressor:
+    """Return a learnware as a fitted estimator of the right kind.
+
+    Parameters
+    ----------
+    predictor, rkme, columns, classes
+        See :class:`LearnwareClassifier`.
+    task
+        ``"classification"`` or ``"regression"``; without it, whoever has classes is a classifier.
+    """
+    named = any(getattr(predictor, name, None) is not None for name in ("classes", "classes_"))
+    if task.lower() == "classification" or (not task and (classes is not None or named)):
+        return LearnwareClassifier(predictor, rkme=rkme, columns=columns, classes=classes)
+    return LearnwareRegressor(predictor, rkme=rkme, columns=columns)

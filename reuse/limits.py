@@ -1,0 +1,21 @@
+"""Every limit of the reuse component, in one table.
+
+A number that bounds memory, time or the size of a search stands here with its unit and reason, and
+nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+LEARNWARES_MAX: Final = 256
+"""Learnwares in one reuser. A mix has about five; pooling more than a few dozen was seen to lose accuracy."""
+
+FOLDS_MAX: Final = 5
+"""Folds of a cross-validation: more cost time and were never seen to choose better here."""
+
+FOLDS_MIN: Final = 3
+"""Folds of the smallest cross-validation worth its noise; below it a fixed choice is better."""
+
+PROBABILITY_FLOOR: Final = 1e-3
+"""Added to a probability before its logarithm: log(1e-3) is about -7, which a model can still weigh."""

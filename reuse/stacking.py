@@ -1,0 +1,139 @@
+"""Reusers that learn from labels on top of the learnwares' answers.
+
+A small linear model reads what the learnwares answered, alone (:class:`Stacking`) or beside the searcher's
+own columns (:class:`FeatureAugment`), and learns from the searcher's labels whom to trust. Its penalty is
+cross-validated where there are labels enough, and fixed where there are not.
+
+Rules of this file:
+
+1. Probabilities enter as logarithms, floored, so that one learnware's certainty cannot drown the others.
+2. A missing value is replaced by the column's mean over the *training* rows, never over the rows to predict.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import Tags
+
+from skerry.errors import SpecificationError
+
+from .base import Reuser, class_union, is_classifying
+from .inputs import Array
+from .learnware import Floats, Learnware
+from .limits import FOLDS_MAX, FOLDS_MIN, PROBABILITY_FLOOR
+
+RIDGE_ALPHAS = np.logspace(-2, 3, 11)
+"""Candidate penalties on standardised features, from nearly none to nearly a constant prediction."""
+
+LOGISTIC_CS = np.logspace(-3, 2, 6)
+"""Candidate inverse penalties on standardised features."""
+
+LOGISTIC_C_DEFAULT = 0.1
+"""Inverse penalty where a class has too few rows to cross-validate: strong, since labels are few."""
+
+
+class Stacked(Reuser):
+    """Base of the reusers that fit a linear model on features made of the learnwares' answers."""
+
+    def fit(self, X: Any = None, y: Any = None) -> Self:
+        """Learn from the labelled rows; see :class:`Reuser`.
+
+        Raises
+        ------
+        SpecificationError
+            E-REUSE-LABELS without labels.
+        """
+        if X is None or y is None:
+            # The end is scikit-learn's wording, which its own tools look for.
+            raise SpecificationError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None",
+                todo="Pass labels, or use Routed, which needs none",
+                code="E-REUSE-LABELS",
+            )
+        rows, labels = self._start(X, y)
+        if is_classifying(self):
+            self.classes_ = np.unique(labels)
+        model = linear_model(labels, classify=is_classifying(self))
+        pipeline = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), model)
+        self.model_ = pipeline.fit(self._features(rows), labels)
+        return self
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+    def _features(self, rows: Array) -> Floats:
+        raise NotImplementedError
+
+    def _answers(self, X: Any) -> Floats:
+        features = self._features(self._rows(X))
+        method = self.model_.predict_proba if is_classifying(self) else self.model_.predict
+        return np.asarray(method(features), dtype=np.float64)
+
+    def _outputs(self, rows: Array) -> Floats:
+        """Return all learnwares' answers side by side, (n, features): log-probabilities or numbers."""
+        return np.hstack([self._output(member, rows).reshape(len(rows), -1) for member in self.learnwares_])
+
+    def _output(self, member: Learnware, rows: Array) -> Floats:
+        if not is_classifying(self):
+            return self._member_answer(member, rows)
+        return np.log(self._member_answer(member, rows, class_union([member])) + PROBABILITY_FLOOR)
+
+
+class Stacking(Stacked):
+    """A linear model on the learnwares' answers alone.
+
+    Wolpert, "Stacked generalization", Neural Networks 5, 1992; for regression Breiman, "Stacked regressions",
+    Machine Learning 24, 1996. Works for tables, texts and images, since it never looks at the rows.
+
+    Parameters
+    ----------
+    learnwares
+        The learnwares, or hits of a search.
+    """
+
+    def _features(self, rows: Array) -> Floats:
+        return self._outputs(rows)
+
+
+class FeatureAugment(Stacked):
+    """A linear model on the searcher's columns augmented by the learnwares' answers; tables only.
+
+    The reuse of a model's output as a feature is described in Tan, Liu, Bi, Tan, Zhou et al., "Beimingwu: A
+    learnware dock system", KDD 2024.
+
+    Parameters
+    ----------
+    learnwares
+        The learnwares, or hits of a search.
+    """
+
+    def _features(self, rows: Array) -> Floats:
+        if rows.ndim != 2:
+            raise SpecificationError(
+                "Only tables can be augmented",
+                why="texts and images have no columns",
+                todo="Use Stacking",
+                code="E-REUSE-TABLE",
+            )
+        return np.hstack([rows, self._outputs(rows)])
+
+
+def linear_model(labels: Array, *, classify: bool) -> BaseEstimator:
+    """Return a ridge or logistic regression whose penalty is cross-validated where the labels allow it."""
+    if not classify:
+        return RidgeCV(alphas=RIDGE_ALPHAS)
+    folds = min(FOLDS_MAX, int(np.unique(labels, return_counts=True)[1].min()))
+    if folds < FOLDS_MIN:
+        return LogisticRegression(C=LOGISTIC_C_DEFAULT, max_iter=1000)
+    logistic = LogisticRegression(max_iter=1000)
+    return GridSearchCV(logistic, {"C": LOGISTIC_CS}, scoring="neg_log_loss", cv=folds)
