@@ -1,0 +1,251 @@
+"""Configuration: typed, closed, and the same three sources everywhere.
+
+A value comes from the first of: the command line, the environment (``SKERRY_NODE__LISTEN``: ``SKERRY_``,
+the section, two underscores, the key), ``config.toml`` in the node's folder, the default written here.
+
+Rules of this file:
+
+1. A key that is not known is an error that names the nearest known one: a misspelt key must never pass as a
+   default.
+2. ``KEYS`` describes every key; it is derived from the types, so that nothing can be configured undocumented.
+3. Nothing else in the node reads the environment or parses TOML.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
+
+import msgspec
+
+from skerry.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONFIG_FILE: Final = "config.toml"
+ENVIRONMENT_PREFIX: Final = "SKERRY_"
+ADDRESS = re.compile(r"^(?P<host>\[[0-9a-fA-F:.]+\]|[^\[\]:#\s]+):(?P<port>\d{1,5})$")
+BOOTSTRAP = re.compile(r"^(?P<address>[^#\s]+)#(?P<certificate>[0-9a-f]{64})$")
+
+
+def _key(text: str) -> msgspec.Meta:
+    return msgspec.Meta(description=text)
+
+
+class NodeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[node]``: how this node meets other nodes."""
+
+    listen: Annotated[str, _key("Address of the public listener, `host:port`; port 0 takes a free one.")] = (
+        "0.0.0.0:7740"
+    )
+    advertise: Annotated[
+        list[str],
+        _key("Addresses under which others reach this node, up to 4; by default the one listened on."),
+    ] = []
+    bootstrap: Annotated[
+        list[str],
+        _key("Nodes to connect to first, `host:port#certificate-hash`, as `skerry status` prints them."),
+    ] = []
+
+
+class ApiSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[api]``: the local API for programs of this institution."""
+
+    listen: Annotated[str, _key("Address of the local API; port 0 takes a free one.")] = "127.0.0.1:7741"
+    hosts: Annotated[
+        list[str],
+        _key("Further names under which the API may be called (the `Host` header), beside loopback."),
+    ] = []
+
+
+class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[log]``: what the node writes to stderr."""
+
+    format: Annotated[str, _key("`console` for people or `json` for programs.")] = "console"
+    level: Annotated[str, _key("`debug`, `info`, `warning` or `error`.")] = "info"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole configuration of one node."""
+
+    node: NodeSection = NodeSection()
+    api: ApiSection = ApiSection()
+    log: LogSection = LogSection()
+
+
+class Key(msgspec.Struct, frozen=True):
+    """One configuration key, for documentation and for messages."""
+
+    name: str
+    environment: str
+    default: Any
+    description: str
+
+
+def _keys() -> tuple[Key, ...]:
+    keys = []
+    for section in msgspec.structs.fields(Config):
+        hints = get_type_hints(section.type, include_extras=True)
+        for field in msgspec.structs.fields(section.type):
+            meta = next(m for m in hints[field.name].__metadata__ if isinstance(m, msgspec.Meta))
+            factory = field.default_factory
+            default = field.default if factory is msgspec.NODEFAULT else factory()
+            environment = f"{ENVIRONMENT_PREFIX}{section.name}__{field.name}".upper()
+            keys.append(Key(f"{section.name}.{field.name}", environment, default, str(meta.description)))
+    return tuple(keys)
+
+
+KEYS: Final = _keys()
+"""Every key with its environment variable, default and meaning."""
+
+
+def load(folder: Path, environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read the configuration of the node in `folder`.
+
+    Parameters
+    ----------
+    folder
+        The node's folder; its ``config.toml`` may be missing.
+    environment
+        Environment variables; those that start with ``SKERRY_`` and hold two underscores count.
+    overrides
+        Values by dotted name from the command line; ``None`` values do not count.
+
+    Raises
+    ------
+    ConfigError
+        ``E-CONFIG-SYNTAX``, ``E-CONFIG-KEY`` or ``E-CONFIG-VALUE``, with the key and what to do.
+    """
+    path = folder / CONFIG_FILE
+    values = _from_file(path)
+    values.update(_from_environment(environment))
+    values.update({name: value for name, value in (overrides or {}).items() if value is not None})
+    for name in values:
+        _check_known(name, path)
+    return _validate(_convert(values), path)
+
+
+def parse_address(text: str, where: str) -> tuple[str, int]:
+    """Split ``host:port``; IPv6 hosts stand in brackets, which are taken off.
+
+    Raises
+    ------
+    ConfigError
+        ``E-CONFIG-VALUE`` when `text` is not of that form.
+    """
+    match = ADDRESS.match(text)
+    if match is None or int(match["port"]) > 65535:
+        raise _bad_value(where, f"{text!r} is not host:port", "Write for instance 0.0.0.0:7740 or [::]:7740.")
+    return match["host"].strip("[]"), int(match["port"])
+
+
+def parse_bootstrap(text: str, where: str) -> tuple[str, bytes]:
+    """Split ``host:port#certificate-hash`` into the address and the certificate's SHA-256.
+
+    Raises
+    ------
+    ConfigError
+        ``E-CONFIG-VALUE`` when `text` is not of that form.
+    """
+    match = BOOTSTRAP.match(text)
+    if match is None:
+        todo = "Copy the line that `skerry status` prints on the node to reach."
+        raise _bad_value(where, f"{text!r} is not host:port#certificate-hash", todo)
+    parse_address(match["address"], where)
+    return match["address"], bytes.fromhex(match["certificate"])
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        document = msgspec.toml.decode(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        todo = "Make the file readable for the user that runs the node."
+        raise ConfigError(
+            "The configuration cannot be read", where=str(path), why=error.strerror or "", todo=todo
+        ) from error
+    except msgspec.DecodeError as error:
+        todo = "Correct the line."
+        raise ConfigError(
+            "The configuration is not TOML",
+            where=str(path),
+            why=str(error),
+            todo=todo,
+            code="E-CONFIG-SYNTAX",
+        ) from error
+    return _flatten(document, path)
+
+
+def _flatten(document: dict[str, Any], path: Path) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for section, keys in document.items():
+        if section not in Config.__struct_fields__ or not isinstance(keys, dict):
+            _check_known(section, path)
+        flat.update({f"{section}.{key}": value for key, value in keys.items()})
+    return flat
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    values = {}
+    for variable, value in environment.items():
+        section, separator, key = variable.removeprefix(ENVIRONMENT_PREFIX).partition("__")
+        if variable.startswith(ENVIRONMENT_PREFIX) and separator:
+            values[f"{section}.{key}".lower()] = value
+    return values
+
+
+def _check_known(name: str, path: Path) -> None:
+    names = [key.name for key in KEYS]
+    if name in names:
+        return
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+    raise ConfigError(
+        f"There is no configuration key {name!r}",
+        where=str(path),
+        why=f"the nearest known key is {near[0]!r}",
+        todo="Correct or remove it; `skerry config` lists all keys.",
+        code="E-CONFIG-KEY",
+    )
+
+
+def _convert(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Nest dotted names, and split text at commas where a list is wanted."""
+    lists = {key.name for key in KEYS if isinstance(key.default, list)}
+    nested: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        section, _, key = name.partition(".")
+        if name in lists and isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        nested.setdefault(section, {})[key] = value
+    return nested
+
+
+def _validate(values: dict[str, dict[str, Any]], path: Path) -> Config:
+    try:
+        config = msgspec.convert(values, Config)
+    except msgspec.ValidationError as error:
+        raise _bad_value(str(path), str(error), "Give a value of that type.") from error
+    parse_address(config.node.listen, "node.listen")
+    parse_address(config.api.listen, "api.listen")
+    for address in config.node.advertise:
+        parse_address(address, "node.advertise")
+    for bootstrap in config.node.bootstrap:
+        parse_bootstrap(bootstrap, "node.bootstrap")
+    if len(config.node.advertise) > 4:
+        raise _bad_value("node.advertise", "more than 4 addresses", "Keep the 4 best.")
+    _check_choice("log.format", config.log.format, ("console", "json"))
+    _check_choice("log.level", config.log.level, ("debug", "info", "warning", "error"))
+    return config
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise _bad_value(name, f"{value!r} is not one of {', '.join(choices)}", "Choose one of them.")
+
+
+def _bad_value(where: str, why: str, todo: str) -> ConfigError:
+    return ConfigError("A configured value is wrong", where=where, why=why, todo=todo, code="E-CONFIG-VALUE")

@@ -1,0 +1,105 @@
+"""Every bound of the node, with unit and reason; the protocol has its own in ``protocol/limits.py``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+FRAMES_UNHANDLED_MAX: Final = 1024
+"""Received frames waiting for the state machine, of all peers together: 64 MiB. Readers wait their turn
+when it is full, so a flood slows its sender and nobody else for long."""
+
+FRAMES_QUEUED_MAX: Final = 512
+"""Frames waiting for one peer. A peer that lets so many pile up has stopped reading and is disconnected."""
+
+FRAME_SEND_SECONDS_MAX: Final = 30.0
+"""Longest time that one frame may take into the socket before the peer counts as stalled."""
+
+HANDSHAKE_SECONDS_MAX: Final = 10.0
+"""Time from the TCP connection to the end of both proofs; covers a slow link and ends half-open ones."""
+
+DIAL_SECONDS_MAX: Final = 10.0
+"""Time for TCP and TLS when dialling."""
+
+HEARTBEAT_SECONDS: Final = 20.0
+"""Time between pings on a connection; a peer that leaves one unanswered for half as long is gone."""
+
+CONNECTIONS_PER_PEER_MAX: Final = 4
+"""Connections that this node opens to one other for blobs: ranges in parallel, without crowding it."""
+
+RECONNECT_SECONDS_MIN: Final = 0.5
+RECONNECT_SECONDS_MAX: Final = 60.0
+"""Waiting time between dials of one configured address: doubled from the first to the second, with full
+jitter."""
+
+INBOUND_MAX: Final = 1024
+"""Open inbound gossip connections; the operating system's file limit must leave room for blobs."""
+
+INBOUND_HANDSHAKES_MAX: Final = 128
+"""Inbound connections that have not proved who they are, all together: half-open ones cannot take all
+places."""
+
+LISTEN_BACKLOG: Final = 512
+"""Connections that the kernel holds for us while we are busy."""
+
+KEEPALIVE_SECONDS: Final = 30.0
+"""How long an HTTP connection may idle between requests."""
+
+REQUEST_HEADER_BYTES_MAX: Final = 16 * KIB
+"""Longest header line and header block of a request; a range request for one leaf list needs far less."""
+
+API_BODY_BYTES_MAX: Final = 8 * MIB
+"""Largest JSON body of the local API: a requirement of 1,000 points in 256 columns as base64 fits twice."""
+
+BLOB_BYTES_MAX: Final = 4 * 1024 * MIB
+"""Largest blob that may be uploaded: larger packages do not fit the archive gate either."""
+
+SPECIFICATION_BYTES_MAX: Final = 16 * MIB
+"""Largest specification blob that is fetched for a search."""
+
+BLOB_CHUNK_BYTES: Final = 256 * KIB
+"""Piece in which blobs are read and written: one leaf of the hash tree."""
+
+UPLOAD_SECONDS_BETWEEN_CHUNKS_MAX: Final = 30.0
+"""Longest silence within an upload."""
+
+SEARCH_HITS_MAX: Final = 1000
+"""Most hits in one answer."""
+
+SEARCH_CANDIDATES: Final = 300
+"""Cards that pass the prefilter and are compared exactly; the sketch alone has the true nearest among so
+many."""
+
+SEARCH_SECONDS_MAX: Final = 60.0
+"""Longest deadline that a search request may set."""
+
+SEARCH_CONCURRENT_MAX: Final = 4
+"""Searches that compute at one time; the others wait their turn, so memory stays bounded."""
+
+FETCHES_CONCURRENT_MAX: Final = 16
+"""Specification blobs fetched at one time for all searches together."""
+
+FETCH_FAILURE_SECONDS: Final = 15.0
+"""How long an address that failed is left alone, so that one dead owner does not slow down every search."""
+
+STORE_BATCH_MAX: Final = 256
+"""Effects written in one transaction at most."""
+
+TIMERS_MAX: Final = 65536
+"""Timers pending at one time; the state machine has one for each name and bounds the names."""
+
+PUBLISH_SECONDS_MAX: Final = 30.0
+"""Longest time from a change of the own catalogue to its durable head, the wait for peers after a start
+included."""
+
+DRAIN_SECONDS_MAX: Final = 5.0
+"""From SIGTERM to the end of the process."""
+
+STOP_REQUESTS_SECONDS: Final = 2.0
+"""Part of the drain that running requests get."""
+
+SNAPSHOT_SECONDS: Final = 0.5
+"""Age at which the search index takes in the cards that came since; new cards become visible this late at
+most."""

@@ -1,0 +1,96 @@
+"""Listening sockets: bound first, served later, so that the port is known before anybody is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from skerry.errors import TransportError
+
+from .limits import (
+    HANDSHAKE_SECONDS_MAX,
+    KEEPALIVE_SECONDS,
+    LISTEN_BACKLOG,
+    REQUEST_HEADER_BYTES_MAX,
+    STOP_REQUESTS_SECONDS,
+)
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator
+
+WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - recognised here, not listened on
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises
+    ------
+    TransportError
+        ``E-TRANSPORT-LISTEN`` when the port is in use or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=LISTEN_BACKLOG)
+    except OSError as error:
+        raise TransportError(
+            "The node cannot listen on this address",
+            where=f"{host}:{port}",
+            why=error.strerror or str(error),
+            todo="Stop the program that uses the port, or choose another with --listen or in config.toml.",
+            code="E-TRANSPORT-LISTEN",
+        ) from error
+
+
+def address_of(listening: socket.socket) -> str:
+    """Return ``host:port`` under which `listening` is reached from this machine's network."""
+    host, port = listening.getsockname()[:2]
+    if host in WILDCARDS:
+        host = _outward_host(listening.family)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@asynccontextmanager
+async def serving(
+    application: web.Application, listening: socket.socket, context: ssl.SSLContext | None = None
+) -> AsyncIterator[None]:
+    """Serve `application` on `listening`; at the end running requests get a moment to finish."""
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        handle_signals=False,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        shutdown_timeout=STOP_REQUESTS_SECONDS,
+        max_line_size=REQUEST_HEADER_BYTES_MAX,
+        max_field_size=REQUEST_HEADER_BYTES_MAX,
+    )
+    await runner.setup()
+    assert runner.server is not None
+    server = await asyncio.get_running_loop().create_server(
+        runner.server,
+        sock=listening,
+        backlog=LISTEN_BACKLOG,
+        ssl=context,
+        ssl_handshake_timeout=None if context is None else HANDSHAKE_SECONDS_MAX,
+    )
+    try:
+        yield
+    finally:
+        server.close()
+        await runner.cleanup()
+
+
+def _outward_host(family: socket.AddressFamily) -> str:
+    """Return the address that this machine would use towards the internet; no packet is sent."""
+    anywhere, loopback = ("2001:db8::1", "::1") if family == socket.AF_INET6 else ("192.0.2.1", "127.0.0.1")
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((anywhere, 9))
+        except OSError:
+            return loopback
+        return str(probe.getsockname()[0])
