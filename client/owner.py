@@ -1,0 +1,75 @@
+"""HTTPS with the node that owns a learnware: pinned by its certificate, or by the web's authorities.
+
+A pinned node shows a self-signed certificate whose SHA-256 stands in its signed node record, and so in
+every hit's ``sources``. No name and no chain is checked then, but the hash, before one byte is sent:
+whoever answers at the address with another certificate learns nothing but that somebody called.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import http.client
+import ssl
+from typing import Final
+
+from skerry.errors import TransportError
+from skerry.protocol.api import Source
+
+from .limits import CONNECT_SECONDS_MAX, STALL_SECONDS_MAX
+
+PINNED: Final = "pinned"
+
+
+class PinnedConnection(http.client.HTTPSConnection):
+    """An HTTPS connection to whoever holds the certificate with one SHA-256, and to nobody else."""
+
+    def __init__(self, host: str, port: int, certificate: str) -> None:
+        super().__init__(host, port, timeout=CONNECT_SECONDS_MAX, context=_unauthenticated_context())
+        self._certificate = certificate
+
+    def connect(self) -> None:
+        """Connect, and raise TransportError (``E-FETCH-PIN``) unless the certificate is the pinned one."""
+        super().connect()
+        shown = hashlib.sha256(self.sock.getpeercert(binary_form=True) or b"").hexdigest()
+        if not hmac.compare_digest(shown, self._certificate.lower()):
+            self.close()
+            raise TransportError(
+                "Another node answers at the owner's address",
+                where=f"{self.host}:{self.port}",
+                why="its certificate is not the one in the owner's signed record",
+                todo="Search again for a newer record; if it stays so, ask the owner",
+                code="E-FETCH-PIN",
+            )
+        self.sock.settimeout(STALL_SECONDS_MAX)
+
+
+def connect(source: Source, address: str) -> http.client.HTTPSConnection:
+    """Return a connection to one address of a source; nothing is sent before the first request.
+
+    Raises
+    ------
+    TransportError
+        ``E-FETCH-ADDRESS`` when the address is not ``host:port``.
+    """
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise TransportError(
+            "The owner's address is not host:port",
+            where=address,
+            todo="Ask the owner to correct `node.advertise`",
+            code="E-FETCH-ADDRESS",
+        )
+    if source.mode == PINNED:
+        return PinnedConnection(host.strip("[]"), int(port), source.certificate)
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return http.client.HTTPSConnection(source.host, int(port), timeout=STALL_SECONDS_MAX, context=context)
+
+
+def _unauthenticated_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
