@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from .learnware import Learnware, LearnwareClassifier, LearnwareRegressor, Predictor, as_estimator
 from .pooling import Average
+from .pruning import EnsemblePruning
 from .stacking import FeatureAugment, Stacking
 
 __all__ = [
     "Average",
+    "EnsemblePruning",
     "FeatureAugment",
     "Learnware",
     "LearnwareClassifier",

@@ -15,30 +15,38 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import ClassifierTags, RegressorTags, Tags, check_array, get_tags
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from skerry.errors import SpecificationError
 
 from .inputs import Array, as_array, column_names, is_text
-from .learnware import Floats, Learnware, LearnwareClassifier, only_if
+from .learnware import Floats, Learnware, LearnwareClassifier, one_hot
 from .limits import LEARNWARES_MAX
 
 NUMBER_KINDS = frozenset("buif")
 """Codes of the numpy types whose class names compare as numbers."""
 
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
 def is_classifying(reuser: Reuser) -> bool:
     """Return whether the reuser's learnwares predict classes."""
     return bool(get_tags(reuser).estimator_type == "classifier")
+
+
+# scikit-learn's decorator has no types; named once with one, it need not be excused at every use.
+available = cast("Callable[[Method], Method]", available_if(is_classifying))
 
 
 class Reuser(BaseEstimator):
@@ -112,7 +120,7 @@ class Reuser(BaseEstimator):
             return labels
         return self._answers(X)
 
-    @only_if(is_classifying)
+    @available
     def predict_proba(self, X: Any) -> Floats:
         """Return class probabilities (n, classes) for the rows of X, in the order of ``classes_``."""
         return self._answers(X)
@@ -135,7 +143,8 @@ class Reuser(BaseEstimator):
         if tags.estimator_type == "classifier":
             check_classification_targets(y)
             return rows, column_or_1d(y, warn=True)
-        return rows, check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        numbers = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        return rows, column_or_1d(numbers, warn=True) if numbers.shape[1:] == (1,) else numbers
 
     def _resolve(self, X: Any, y: Any) -> list[Learnware]:  # noqa: ARG002 - tests make learnwares for X
         return validated(resolved(self.learnwares))
@@ -189,7 +198,7 @@ class Reuser(BaseEstimator):
         if not isinstance(member, LearnwareClassifier):
             return np.asarray(member.predict(own), dtype=np.float64)
         classes = self.classes_ if classes is None else classes
-        if votes or not hasattr(member, "predict_proba"):
+        if votes:
             return one_hot(member.predict(own), classes)
         answer = np.zeros((len(rows), len(classes)))
         answer[:, positions(member.classes_, classes)] = member.predict_proba(own)
@@ -226,11 +235,14 @@ def positions(names: Array, classes: Array) -> npt.NDArray[np.intp]:
     return np.searchsorted(classes, names)
 
 
-def one_hot(labels: Array, classes: Array) -> Floats:
-    """Return 1 at each row's label and 0 elsewhere, (n, classes); zeros for a label that is no class."""
-    if classes.dtype.kind == "U":
-        labels = np.asarray(labels, dtype=str)
-    return np.asarray(labels[:, None] == classes[None, :], dtype=np.float64)
+def labels_needed(reuser: Reuser) -> SpecificationError:
+    """Return the error of a reuser that was fitted without labels."""
+    # The sentence is scikit-learn's wording, which its own tools look for.
+    return SpecificationError(
+        f"{type(reuser).__name__} requires y to be passed, but the target y is None",
+        todo="Pass labels, or use Routed, which needs none",
+        code="E-REUSE-LABELS",
+    )
 
 
 def _misfit(why: str) -> SpecificationError:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skerry.errors import SpecificationError
+from skerry.spec.table import read_table
 
 Array = npt.NDArray[Any]
 
@@ -42,14 +43,16 @@ def as_array(X: Any, columns: tuple[str, ...] | None) -> Array:
     Raises
     ------
     SpecificationError
-        E-SPEC-COLUMNS when the model needs a column that is not there, or a column holds no numbers.
+        E-SPEC-COLUMNS when the model needs a column that is not there; as :func:`skerry.spec.read_table`
+        when a column holds no numbers.
     """
     if is_text(X):
         return np.asarray(X, dtype=object)
-    frame = nw.from_native(X, eager_only=True, pass_through=True)
-    if isinstance(frame, nw.DataFrame):
-        return _by_name(frame, columns)
-    return _by_place(np.asarray(X), columns)
+    names = column_names(X)
+    if names is None or columns is None or names == columns:
+        frame = nw.from_native(X, eager_only=True, pass_through=True)
+        return _by_place(read_table(X).values if isinstance(frame, nw.DataFrame) else np.asarray(X), columns)
+    return _by_name(X, names, columns)
 
 
 def is_text(X: Any) -> bool:
@@ -61,26 +64,19 @@ def is_text(X: Any) -> bool:
 
 
 def column_names(X: Any) -> tuple[str, ...] | None:
-    """Return the column names of a data frame, or None for anything else."""
+    """Return the column names of a data frame; None for anything else, and where a name is no text."""
     frame = nw.from_native(X, eager_only=True, pass_through=True)
-    return tuple(frame.columns) if isinstance(frame, nw.DataFrame) else None
+    if not isinstance(frame, nw.DataFrame) or not all(isinstance(name, str) for name in frame.columns):
+        return None
+    return tuple(frame.columns)
 
 
-def _by_name(frame: nw.DataFrame[Any], columns: tuple[str, ...] | None) -> Array:
-    wanted = columns or tuple(frame.columns)
-    missing = [name for name in wanted if name not in frame.columns]
+def _by_name(X: Any, names: tuple[str, ...], columns: tuple[str, ...]) -> Array:
+    missing = [name for name in columns if name not in names]
     if missing:
-        raise _mismatch(missing, [name for name in frame.columns if name not in wanted])
-    try:
-        numbers = frame.select(nw.col(*wanted).cast(nw.Float64)).to_numpy()
-    except (TypeError, ValueError, nw.exceptions.NarwhalsError) as error:
-        raise SpecificationError(
-            "A column of the data holds no numbers",
-            why=str(error),
-            todo="Encode the column as the model's owner did",
-            code="E-SPEC-COLUMNS",
-        ) from error
-    return np.asarray(numbers, dtype=np.float64)
+        raise _mismatch(missing, [name for name in names if name not in columns])
+    selected = nw.from_native(X, eager_only=True).select(columns)
+    return read_table(selected.to_native()).values
 
 
 def _by_place(values: Array, columns: tuple[str, ...] | None) -> Array:

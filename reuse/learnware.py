@@ -15,14 +15,14 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, Self, TypeVar, cast
+from collections.abc import Sequence
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import Tags
-from sklearn.utils.metaestimators import available_if
 
 from skerry.errors import SandboxError, SpecificationError
 from skerry.spec import Rkme
@@ -30,12 +30,9 @@ from skerry.spec import Rkme
 from .inputs import Array, as_array
 
 Floats = npt.NDArray[np.float64]
-Method = TypeVar("Method", bound=Callable[..., Any])
 
-
-def only_if(condition: Callable[[Any], bool]) -> Callable[[Method], Method]:
-    """Return scikit-learn's ``available_if``, with types: the method exists where the condition holds."""
-    return cast("Callable[[Method], Method]", available_if(condition))
+SUM_TOLERANCE = 1e-3
+"""How far probabilities in single precision may sum beside 1."""
 
 
 class Predictor(Protocol):
@@ -106,8 +103,8 @@ class Learnware(BaseEstimator):
             raise AttributeError("n_features_in_")
         return self.rkme.dimension
 
-    def _answer(self, method: str, X: Any) -> tuple[Array, int]:
-        """Return what the predictor answers, one row per row of X, and the number of rows."""
+    def _answer(self, method: str, X: Any) -> Array:
+        """Return what the predictor answers, one row per row of X."""
         rows = as_array(X, self.columns_)
         answer = np.asarray(getattr(self.predictor, method)(rows))
         if answer.ndim not in (1, 2) or len(answer) != len(rows):
@@ -117,7 +114,7 @@ class Learnware(BaseEstimator):
                 todo="Tell the owner of the learnware",
                 code="E-REUSE-SHAPE",
             )
-        return answer, len(rows)
+        return answer
 
 
 class LearnwareRegressor(RegressorMixin, Learnware):
@@ -125,8 +122,7 @@ class LearnwareRegressor(RegressorMixin, Learnware):
 
     def predict(self, X: Any) -> Floats:
         """Return the model's predictions for X, (n,) or (n, targets) float64."""
-        answer, _ = self._answer("predict", X)
-        numbers = answer.astype(np.float64)
+        numbers = self._answer("predict", X).astype(np.float64)
         return numbers[:, 0] if numbers.ndim == 2 and numbers.shape[1] == 1 else numbers
 
 
@@ -175,19 +171,27 @@ class LearnwareClassifier(ClassifierMixin, Learnware):
         )
 
     def predict(self, X: Any) -> Array:
-        """Return the model's labels for X, (n,); scores are turned into the label of the largest."""
-        answer, _ = self._answer("predict", X)
+        """Return the model's labels for X, (n,); of scores the label of the largest."""
+        answer = self._answer("predict", X)
         if answer.ndim == 2 and answer.shape[1] == 1:
             answer = answer[:, 0]
         return answer if answer.ndim == 1 else self.classes_[self._scores(answer).argmax(axis=1)]
 
-    @only_if(lambda self: hasattr(self.predictor, "predict_proba"))
     def predict_proba(self, X: Any) -> Floats:
-        """Return the model's probabilities for X, (n, classes) float64."""
-        answer, _ = self._answer("predict_proba", X)
-        return self._scores(answer).astype(np.float64)
+        """Return class probabilities for X, (n, classes) float64.
 
-    def _scores(self, answer: Array) -> Array:
+        They are the model's own where it offers them. Otherwise they are made of what it predicts: scores
+        by the softmax function, and a label gets probability 1.
+        """
+        if offers(self.predictor, "predict_proba"):
+            return self._scores(self._answer("predict_proba", X))
+        answer = self._answer("predict", X)
+        if answer.ndim == 1 or answer.shape[1] == 1:
+            return one_hot(answer.reshape(-1), self.classes_)
+        scores = self._scores(answer)
+        return scores if is_probability(scores) else softmax(scores, axis=1)
+
+    def _scores(self, answer: Array) -> Floats:
         if answer.ndim != 2 or answer.shape[1] != len(self.classes_):
             raise SandboxError(
                 "The model answered with the wrong number of classes",
@@ -195,7 +199,24 @@ class LearnwareClassifier(ClassifierMixin, Learnware):
                 todo="Tell the owner of the learnware",
                 code="E-REUSE-SHAPE",
             )
-        return answer
+        return answer.astype(np.float64)
+
+
+def offers(predictor: Predictor, method: str) -> bool:
+    """Return whether a predictor's model has a method; a worker has them all and says which work."""
+    return method in getattr(predictor, "methods", (method,)) and hasattr(predictor, method)
+
+
+def is_probability(scores: Floats) -> bool:
+    """Return whether every row is not negative and sums to 1, within rounding."""
+    return bool((scores >= 0).all() and np.allclose(scores.sum(axis=1), 1, atol=SUM_TOLERANCE))
+
+
+def one_hot(labels: Array, classes: Array) -> Floats:
+    """Return 1 at each row's label and 0 elsewhere, (n, classes); zeros for a label that is no class."""
+    if classes.dtype.kind == "U":
+        labels = np.asarray(labels, dtype=str)
+    return np.asarray(labels[:, None] == classes[None, :], dtype=np.float64)
 
 
 def as_estimator(

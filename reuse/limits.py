@@ -19,3 +19,12 @@ FOLDS_MIN: Final = 3
 
 PROBABILITY_FLOOR: Final = 1e-3
 """Added to a probability before its logarithm: log(1e-3) is about -7, which a model can still weigh."""
+
+PRUNING_EXHAUSTIVE_MAX: Final = 10
+"""Learnwares up to which every subset is tried: 1,023 evaluations, a fraction of a second."""
+
+PRUNING_FRONT_MAX: Final = 64
+"""Subsets kept in the front; those with the largest error go first, and the answer is never one of them."""
+
+PRUNING_ROWS_MAX: Final = 2_000
+"""Labelled rows that subsets are judged by; more are sampled. An error rate is then known to one percent."""

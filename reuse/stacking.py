@@ -25,7 +25,7 @@ from sklearn.utils import Tags
 
 from skerry.errors import SpecificationError
 
-from .base import Reuser, class_union, is_classifying
+from .base import Reuser, class_union, is_classifying, labels_needed
 from .inputs import Array
 from .learnware import Floats, Learnware
 from .limits import FOLDS_MAX, FOLDS_MIN, PROBABILITY_FLOOR
@@ -52,12 +52,7 @@ class Stacked(Reuser):
             E-REUSE-LABELS without labels.
         """
         if X is None or y is None:
-            # The end is scikit-learn's wording, which its own tools look for.
-            raise SpecificationError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None",
-                todo="Pass labels, or use Routed, which needs none",
-                code="E-REUSE-LABELS",
-            )
+            raise labels_needed(self)
         rows, labels = self._start(X, y)
         if is_classifying(self):
             self.classes_ = np.unique(labels)
