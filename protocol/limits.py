@@ -1,0 +1,336 @@
+"""Every limit of the protocol, with its unit and its reason.
+
+Two nodes that disagree about a limit disagree about what is valid, so a limit that is marked (W) is part of
+the wire format in ``docs/protocol.md`` and changes with the protocol's version only. The others are this
+implementation's own.
+"""
+
+from __future__ import annotations
+
+# --- Records ------------------------------------------------------------------------------------------------
+
+PROTOCOL_VERSION_MIN = 1
+PROTOCOL_VERSION_MAX = 1
+"""(W) The versions this implementation speaks, lowest and highest."""
+
+INTEGER_MAX = 2**53 - 1
+"""(W) Largest whole number in a record: what a double, and so any language and any database, holds exactly."""
+
+NESTING_DEPTH_MAX = 16
+"""(W) Arrays and maps inside each other, unknown fields included. Known records need 4; a reader that
+recurses must never run out of stack on a stranger's bytes, and all readers must refuse alike."""
+
+CLOCK_TOLERANCE_SECONDS = 24 * 3600
+"""(W) By how much the clocks of honest institutions may differ, a wrong time zone included."""
+
+ENVELOPE_BYTES_MAX = 16 * 1024
+"""(W) A signed record with its signatures. Four of the largest fit into one frame."""
+
+ENVELOPE_SIGNATURES_MAX = 16
+"""(W) Signatures on one record: as many as a charter may have owner keys."""
+
+RECORD_TYPE_CHARACTERS_MAX = 32
+"""(W) Length of a record's type name."""
+
+UNKNOWN_LEASE_SECONDS_MAX = 21 * 24 * 3600
+"""(W) Longest life of a record of unknown type: what a head may have, since nobody can judge it better."""
+
+# --- Charters -----------------------------------------------------------------------------------------------
+
+CHARTER_BYTES_MAX = 8 * 1024
+"""(W) A charter's envelope: 16 owner keys, 32 node keys, texts and 16 signatures need about 6 KiB."""
+
+CHAIN_CHARTERS_MAX = 64
+"""(W) Charters in one chain: a rotation every month for five years."""
+
+CHAIN_BYTES_MAX = 44 * 1024
+"""(W) All charters of a chain: it must fit into one HelloProof beside a node record and a proof."""
+
+OWNER_KEYS_MAX = 16
+"""(W) Owner keys of one charter: people who can sign for an institution."""
+
+NODE_KEYS_MAX = 32
+"""(W) Node keys of one charter: machines of one institution. Larger ones share a key (DESIGN 11)."""
+
+NODE_KEY_ROLES_MAX = 8
+"""(W) Roles of one node key; two are known."""
+
+ROLE_CHARACTERS_MAX = 32
+"""(W) Length of a role's name."""
+
+NAME_CHARACTERS_MAX = 80
+"""(W) Name of an owner or a learnware: one line on a screen."""
+
+ABOUT_CHARACTERS_MAX = 400
+"""(W) What an owner says about itself: a short paragraph."""
+
+CONTACT_CHARACTERS_MAX = 200
+"""(W) An owner's contact or address in the web."""
+
+WORK_BITS = 18
+"""(W) Zero bits that the proof of work of a first charter begins with: about 0.2 s of one core in Python.
+It makes a million owners cost days, and one owner nothing that anybody notices."""
+
+# --- Cards --------------------------------------------------------------------------------------------------
+
+CARD_BYTES_MAX = 2048
+"""(W) A card: sketch, means and spreads take 770 bytes, hashes and field names about 400, texts the rest."""
+
+SLUG_CHARACTERS_MAX = 64
+"""(W) Length of a slug: it stands in addresses and file names."""
+
+SUMMARY_CHARACTERS_MAX = 400
+"""(W) Summary of a learnware; longer texts live in the specification blob."""
+
+WORD_CHARACTERS_MAX = 64
+"""(W) One word of the vocabulary: data, task, library, scenario, licence, tag, language, lane."""
+
+CARD_WORDS_MAX = 16
+"""(W) Scenarios, and tags, of one card."""
+
+SKETCH_BYTES = 256
+"""(W) Entries of a sketch, one signed byte each."""
+
+CARD_COLUMNS_MAX = 64
+"""(W) Columns whose mean and spread stand in the card: 2 x 256 bytes."""
+
+# --- Catalogues ---------------------------------------------------------------------------------------------
+
+TREE_FANOUT_BITS = 4
+"""(W) A tree node has 2^4 children: one level is 640 bytes on the wire, and 5 levels hold 2^20 buckets."""
+
+BUCKET_ITEMS_MAX = 24
+"""(W) Items of a bucket before the tree takes one bit more: 24 hashes are 768 bytes, less than one card."""
+
+TREE_BITS_MAX = 20
+"""(W) Largest k: a million buckets, enough for 2^22 cards and more."""
+
+BUCKET_ITEMS_AT_MOST_BITS_MAX = 256
+"""(W) Items of a bucket once k is 20. Honest ids are spread and stay far below; ids made to collide end here."""
+
+CATALOGUE_CARDS_MAX = 2**22
+"""(W) Cards of one catalogue: four times what one node is built for."""
+
+# --- Heads and node records ---------------------------------------------------------------------------------
+
+HEAD_LEASE_SECONDS_MAX = 21 * 24 * 3600
+"""(W) Longest lease of a head. It bounds how long a withheld update stays unseen."""
+
+HEAD_RENEWAL_SECONDS = 7 * 24 * 3600
+"""When a head is renewed: two renewals may fail before the lease ends."""
+
+NODE_LEASE_SECONDS_MAX = 72 * 3600
+"""(W) Longest lease of a node record: addresses older than three days are not worth a dial."""
+
+NODE_ADDRESSES_MAX = 4
+"""(W) Addresses of one node: two networks, two versions of IP."""
+
+NODE_VIA_MAX = 3
+"""(W) Public peers that pass on dial requests to a node that cannot be dialled."""
+
+ADDRESS_CHARACTERS_MAX = 260
+"""(W) ``host:port``: the longest name in DNS has 253 characters."""
+
+HELLO_LEASE_SECONDS = 600
+"""(W) Longest life of the proof of a connection. The nonces bind it; this bounds a mistake."""
+
+# --- Messages -----------------------------------------------------------------------------------------------
+
+FRAME_BYTES_MAX = 64 * 1024
+"""(W) One message: small enough that no frame delays the next for long, large enough for 30 cards."""
+
+MESSAGE_TYPE_CHARACTERS_MAX = 31
+"""(W) Length of a message's type name: the longest short string of MessagePack."""
+
+NETWORK_CHARACTERS_MAX = 64
+"""(W) Name of a network."""
+
+CARD_HASHES_MAX = 512
+"""(W) Cards that one ``cards?`` may ask for: 1 MiB of answers at most."""
+
+REMOVED_IDS_MAX = 512
+"""(W) Ids that one ``news`` may remove; larger changes push the head alone."""
+
+FRAME_ITEMS_MAX = 2048
+"""(W) Items of any other list in a message: a frame of 64 KiB holds no more 32-byte strings."""
+
+ITEM_BYTES_OVERHEAD = 5
+"""Most bytes that MessagePack puts before one byte string."""
+
+MESSAGE_BYTES_OVERHEAD = 1024
+"""Room that chunking leaves in a frame for a message's other fields."""
+
+# --- Gossip: messages ---------------------------------------------------------------------------------------
+
+OFFERED_IDS_MAX = 128
+"""(W) Node records named in one offer: twice what a full membership needs."""
+
+RECORD_KEYS_MAX = 512
+"""(W) Records that one ``records?`` may ask for: bounds what one small request can cost."""
+
+ANNOUNCED_HEADS_MAX = 256
+"""(W) Heads named in one ``ihave``."""
+
+RECONCILE_LEGS_MAX = 32
+"""(W) Messages of one reconciliation: each goes one of 64 digits deeper, and a million keys need six."""
+
+RECONCILE_RANGES_MAX = 1024
+"""(W) Ranges of one message."""
+
+RECONCILE_ENTRIES_MAX = 2048
+"""(W) Entries of one range: 22 bytes each, so that they fit a frame."""
+
+RECONCILE_LIST_MAX = 6
+"""Entries up to which a range is listed instead of split: about where both cost the same bytes."""
+
+RECONCILE_ANSWER_BYTES_MAX = 256 * 1024
+"""What one message may be answered with: four frames. The next round finds the rest."""
+
+# --- Gossip: membership -------------------------------------------------------------------------------------
+
+FULL_MEMBERSHIP_MAX = 50
+"""Nodes up to which everyone knows everyone: their records are 50 KB."""
+
+NODES_KNOWN_MAX = 96
+"""Node records kept: the full membership, with room for those that are going away."""
+
+LINKS_CHOSEN_MIN = 3
+"""Links of a node's own choice, which inbound ones never push out."""
+
+LINKS_TARGET = 6
+"""Links that a node dials for: a random graph of that degree stays connected when 30 % of its nodes die."""
+
+LINKS_MAX = 12
+"""Links of the active view: inbound ones are taken up to here."""
+
+LINKS_HARD_MAX = 24
+"""Connections including visits."""
+
+VISIT_SECONDS = 20.0
+"""How long a dialler that was refused may stay: time for a repair and a shuffle."""
+
+DIALS_MAX = 4
+"""Dials under way at once."""
+
+DIAL_SECONDS = 10.0
+"""How often the number of links is looked after when nothing happens."""
+
+DIAL_PAUSE_SECONDS_MIN = 1.0
+"""Pause after the first failed dial of a target; it doubles with each."""
+
+DIAL_PAUSE_SECONDS_MAX = 600.0
+"""Longest pause."""
+
+SHUFFLE_SECONDS = 60.0
+"""How often node records are exchanged with one peer."""
+
+SHUFFLE_IDS = 8
+"""Node records offered in a shuffle."""
+
+REJOIN_SECONDS = 300.0
+"""How often a node without a link here is visited, so that components that were separated find each other."""
+
+LOST_TOGETHER_SECONDS = 10.0
+"""Links lost within this time count as lost at once."""
+
+STRETCH_FACTOR = 4.0
+"""Timeouts are longer by this factor while a node suspects itself."""
+
+STRETCH_SECONDS = 60.0
+"""How long that lasts."""
+
+ANCHORS_MAX = 2
+"""Long-lived peers that are remembered over a restart."""
+
+BOOTSTRAP_MAX = 32
+"""Configured addresses."""
+
+NETWORK_PREFIX_BITS_V4 = 16
+NETWORK_PREFIX_BITS_V6 = 32
+"""Addresses that share these bits count as one network: what one institution or provider has."""
+
+NODE_RECORD_RENEWAL_SECONDS = 24 * 3600
+"""How often a node signs its record anew: two renewals may fail before the lease ends."""
+
+# --- Gossip: peers ------------------------------------------------------------------------------------------
+
+SCORE_HALF_LIFE_SECONDS = 600.0
+"""Time in which a peer's score loses half of each term."""
+
+PROMISES_MAX = 64
+"""Requests under way at one peer."""
+
+REQUEST_SECONDS_MIN = 2.0
+REQUEST_SECONDS_MAX = 10.0
+"""Bounds of the time that a peer has to answer, otherwise four round trips."""
+
+WORK_PER_SECOND = 2000.0
+"""Units of work (one looked-up item, one verified record) that a peer may ask for: about 2 % of a core."""
+
+WORK_SAVED_MAX = 40_000.0
+"""Units that a quiet peer may save up: a first synchronisation."""
+
+OWNERS_MAX = 100_000
+"""Owners whose charters are kept."""
+
+# --- Gossip: heads and catalogues ---------------------------------------------------------------------------
+
+HEADS_MAX = 100_000
+"""Heads of one scope: what 100,000 publishing nodes need."""
+
+REPAIR_SECONDS = 30.0
+"""How often the heads of each scope are compared with a peer."""
+
+HOUSEKEEPING_SECONDS = 60.0
+"""How often leases are renewed and ended."""
+
+PULL_SECONDS = 1.0
+"""How often catalogues that are not whole are looked after, while there are any."""
+
+PULLS_MAX = 64
+"""Catalogues pulled at once; the rest of the wanted list waits."""
+
+PULL_REQUESTS_MAX = 16
+"""Requests under way for one catalogue."""
+
+PULL_SOURCES_MAX = 8
+"""Peers remembered per head as having told of it."""
+
+PARTIAL_AFTER_SECONDS = 60.0
+"""After this the verified part of a new catalogue is shown in place of the last whole one."""
+
+OWN_HEAD_SECONDS = 10.0
+"""How long a node that starts waits for its peers to tell its own newest head before it signs."""
+
+OWN_CATALOGUE_SECONDS = 60.0
+"""How long a restored node tries to take back its own newer catalogue before it goes on without."""
+
+PUBLISH_QUEUE_MAX = 256
+"""Publications that wait for that."""
+
+# --- Gossip: broadcast --------------------------------------------------------------------------------------
+
+PUSH_BYTES_MAX = 48 * 1024
+"""Changes larger than this are announced by the head alone, and pulled."""
+
+PUSHED_FRAMES_MAX = 256
+"""News kept to be sent again on request."""
+
+PUSHED_FRAMES_SECONDS = 60.0
+"""How long."""
+
+LAZY_SECONDS = 0.1
+"""How long announcements are collected before they are sent."""
+
+LAZY_QUEUE_MAX = 1000
+"""Announcements that wait for one peer."""
+
+GRAFT_SECONDS_MIN = 0.3
+GRAFT_SECONDS_MAX = 3.0
+"""Bounds of the time that an announced head has to come by itself, otherwise two round trips."""
+
+ANNOUNCED_MAX = 4096
+"""Announced heads that are waited for."""
+
+DUPLICATES_BEFORE_PRUNE = 3
+"""Duplicates from one peer before it is asked to announce only: one late link is no reason to change the tree."""
