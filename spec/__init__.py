@@ -15,7 +15,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .fit import fit_table, unreduced
     from .island import Column, Island
+    from .merging import fit_chunks, merge
+    from .metric import Scale, kernel_cosine, mmd2
+    from .mixing import Mix, mix, responsibility
     from .rkme import Marginals, Rkme
     from .semantic import Features, SemanticSpec, TypedColumn
     from .specification import Specification
@@ -25,10 +29,20 @@ _HOMES = {
     "Features": "semantic",
     "Island": "island",
     "Marginals": "rkme",
+    "Mix": "mixing",
     "Rkme": "rkme",
+    "Scale": "metric",
     "SemanticSpec": "semantic",
     "Specification": "specification",
     "TypedColumn": "semantic",
+    "fit_chunks": "merging",
+    "fit_table": "fit",
+    "kernel_cosine": "metric",
+    "merge": "merging",
+    "mix": "mixing",
+    "mmd2": "metric",
+    "responsibility": "mixing",
+    "unreduced": "fit",
 }
 
 __all__ = [
@@ -36,10 +50,20 @@ __all__ = [
     "Features",
     "Island",
     "Marginals",
+    "Mix",
     "Rkme",
+    "Scale",
     "SemanticSpec",
     "Specification",
     "TypedColumn",
+    "fit_chunks",
+    "fit_table",
+    "kernel_cosine",
+    "merge",
+    "mix",
+    "mmd2",
+    "responsibility",
+    "unreduced",
 ]
 
 

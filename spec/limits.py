@@ -87,3 +87,63 @@ HERD_ROWS_MAX: Final = 10_000
 
 HERD_CANDIDATES_MAX: Final = 20_000
 """Candidate rows of herding: 20 a row for the first thousand rows."""
+
+# --- Sketches and the index ------------------------------------------------------------------------------
+
+SKETCH_COLUMNS_MAX: Final = 64
+"""Columns whose mean and spread a sketch holds; with more, a card would outgrow its 2 KiB."""
+
+INDEX_SEGMENT_ROWS_MIN: Final = 64
+"""Rows of an island's first segment: 36 KB at 30 columns, so that ten thousand small islands fit a disk."""
+
+INDEX_SEGMENT_ROWS_MAX: Final = 16_384
+"""Rows of a segment: one of its columns in float32 (64 KiB) and the work beside it stay in a core's cache."""
+
+INDEX_ROWS_MAX: Final = 8_000_000
+"""Cards of one index, about 4.5 GB of file; a node with more follows fewer islands."""
+
+CANDIDATES_MAX: Final = 10_000
+"""Candidates of one search; exact distances of more than a few hundred are seldom worth their time."""
+
+ROWS_MAX: Final = 1 << 31
+"""Rows of one data set; larger ones come in chunks."""
+
+POINTS_DEFAULT: Final = 100
+"""Points of an RKME when no size is given, as in the reference engine."""
+
+ROWS_PER_POINT_MIN: Final = 10
+"""Rows behind each point when no size is given, so that no point is one person's row."""
+
+SAMPLE_ROWS_MAX: Final = 10_000
+"""Rows that the points are fitted on; the weights use every row. On 100,000 x 30 rows of a Gaussian mixture
+20,000 rows gave no lower MMD at twice the cost."""
+
+FIT_STEPS_MAX: Final = 100
+"""L-BFGS iterations. 300 lower the MMD by another 2 % to 20 % at three times the cost."""
+
+QP_WEIGHTS_MAX: Final = 1_024
+"""Weights that the quadratic program solves for; above it the joint optimisation's own weights are kept."""
+
+FLOAT64_ROWS_MAX: Final = 2_000
+"""Sample rows up to which the data term is float64 as well: there it costs little and the MMD is small."""
+
+MIX_MEMBERS_MAX: Final = 5
+"""Members of a mix; the reference engine's bound, and more gained nothing where it was tried."""
+
+MIX_CANDIDATES_MAX: Final = 25
+"""Nearest learnwares that a mix is chosen from, as in the reference engine."""
+
+CHUNK_POINTS_MAX: Final = 400
+"""Points that a chunk is reduced to before chunks are merged: four times the final default."""
+
+MERGE_POINTS_MAX: Final = 10_000
+"""Points that a merge fits on; as SAMPLE_ROWS_MAX."""
+
+NOISE_ROWS_MAX: Final = 2_000
+"""Rows that the noise floor is measured on: a kernel block of 32 MiB."""
+
+NOISE_SPLITS: Final = 100
+"""Random halvings behind a noise floor; its 95 % quantile is then the mean of the fifth and sixth largest."""
+
+PICTURE_COLUMNS_MAX: Final = 50
+"""Columns that a picture or notebook table shows."""

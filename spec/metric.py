@@ -34,7 +34,7 @@ from skerry.errors import SpecificationError
 
 from .limits import BANDWIDTH_POINTS_MAX, BLOCK_FLOATS_MAX
 from .reference import REFERENCE_GAMMA
-from .rkme import Floats, Rkme
+from .rkme import Floats, Marginals, Rkme
 
 Metric = Literal["searcher", "reference"]
 
@@ -73,7 +73,7 @@ class Scale:
         if requirement.kind != "table":
             scale = _plain(requirement.dimension, 1.0, unit_rows=True)
         else:
-            scale = _column_scale(requirement)
+            scale = column_scale(requirement.marginals)
         gamma = median_gamma(scale.embed(requirement.points), requirement.weights)
         return cls(scale.location, scale.spread, scale.bound, gamma, scale.unit_rows)
 
@@ -269,22 +269,20 @@ def median_gamma(points: Floats, weights: Floats) -> float:
     mass = weights[first] * weights[second]
     keep = (distances > 0) & (mass > 0)
     if not keep.any():
-        return 1 / (2 * points.shape[1])
+        return 1 / float(2 * points.shape[1])
     order = np.argsort(distances[keep])
     cumulated = np.cumsum(mass[keep][order])
     middle = int(np.searchsorted(cumulated, cumulated[-1] / 2))
     return 1 / float(distances[keep][order][middle])
 
 
-def _column_scale(requirement: Rkme) -> Scale:
-    """Return the requirement's column scale, its gamma still unset."""
-    location = requirement.marginals.location
-    spread = np.array(requirement.marginals.spread)
-    guess = np.where(location == 0, 1.0, np.abs(location))
-    constant = spread <= CONSTANT_SPREAD * guess
+def column_scale(marginals: Marginals) -> Scale:
+    """Return the scale that a table's marginals set, its gamma still to be replaced."""
+    guess = np.where(marginals.location == 0, 1.0, np.abs(marginals.location))
+    constant = marginals.spread <= CONSTANT_SPREAD * guess
     bound = np.where(constant, 1.0, np.inf)
-    bound[requirement.marginals.missing_rate >= 1] = 0.0
-    return Scale(location, np.where(constant, guess, spread), bound, 1.0)
+    bound[marginals.missing_rate >= 1] = 0.0
+    return Scale(marginals.location, np.where(constant, guess, marginals.spread), bound, 1.0)
 
 
 def _plain(dimension: int, gamma: float, *, unit_rows: bool) -> Scale:
