@@ -1,6 +1,7 @@
 """The far end of a worker: load the model, answer calls, over two pipes.
 
-Theory of operation. After a first message that describes the model, the worker answers one message per call:
+Theory of operation. The first message says that the process is ready for the package, and so confined if it
+was to be; the second describes the model; then the worker answers one message a call:
 ``{"ok": true}`` with one array, or ``{"ok": false, "error": ...}``. An error of the model is an answer like
 any other; only the end of the calls ends the worker. The caller believes nothing of what is said
 here: a package's code shares this process and could say anything in its place.
@@ -48,6 +49,7 @@ def serve(entry: Mapping[str, Any], calls: int, answers: int) -> None:
     calls, answers
         Descriptors to read from and to write to.
     """
+    _write(answers, encode({"ok": True}))
     try:
         model = _load(entry)
         _write(answers, encode(_description(model)))

@@ -39,6 +39,7 @@ from .channel import Channel, ChannelError
 from .format import Label, Package, read_package
 from .frames import Array, FrameError, Message, encode
 from .gate import Archive
+from .sandbox import LEVELS, UNCONFINED, Level, Plan, advice, plans
 
 _FOLDER: Final = Path(__file__).parent.resolve()
 _PROBABILITY_TOLERANCE: Final = 1e-3
@@ -58,11 +59,15 @@ class Worker:
         The longest one call may take.
     python
         The interpreter of the package's environment; this one when None.
+    levels
+        The levels that may be used, the better first.
 
     Attributes
     ----------
     package
         The package that runs.
+    level
+        The sandbox it runs in, ``A`` or ``B``; None outside any.
     classes
         Labels in the order of probability columns; None for a model without classes.
     methods
@@ -87,24 +92,15 @@ class Worker:
         unconfined: bool = False,
         deadline_seconds: float = limits.CALL_SECONDS_MAX,
         python: Path | None = None,
+        levels: Sequence[Level] = LEVELS,
     ) -> None:
         self.package = package if isinstance(package, Package) else read_package(package)
         self._deadline_seconds = deadline_seconds
         self._lock = threading.Lock()
-        if not unconfined:
-            raise SandboxError(
-                "The model cannot be confined",
-                where=self.package.name,
-                why="no sandbox is available",
-                todo="Pass --unsafe-models (unconfined=True) to run it with all rights of this user",
-                code="E-SANDBOX-UNAVAILABLE",
-            )
         self._folder = Path(tempfile.mkdtemp(prefix="skerry-worker-"))
         try:
-            with Archive(self.package.path) as archive:
-                archive.unpack(self._folder / "package")
-            self._process = self._start(python or Path(sys.executable))
-            self._channel = Channel(self._process)
+            self._unpack()
+            self.level = self._start(python or Path(sys.executable), () if unconfined else levels)
             self._describe(self._exchange([], limits.OUTPUT_BYTES_MIN, limits.START_SECONDS_MAX))
         except BaseException:
             self.close()
@@ -174,22 +170,47 @@ class Worker:
             _kill(self._process)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _start(self, python: Path) -> subprocess.Popen[bytes]:
-        config = {"model": self._entry(), "confinement": None}
-        command = [str(python), "-I", str(_FOLDER / "worker_main.py"), json.dumps(config)]
+    def _unpack(self) -> None:
+        with Archive(self.package.path) as archive:
+            archive.unpack(self._folder / "package")
+        canary = self._folder / "canary"
+        canary.touch(mode=0o600)
+
+    def _start(self, python: Path, levels: Sequence[Level]) -> Level | None:
+        """Start the process by the first plan that works, and return its level."""
+        reasons: list[tuple[str, str]] = []
+        for plan in plans(self._folder, python, [_FOLDER], levels):
+            try:
+                self._launch(plan, python)
+            except ChannelError as error:
+                reasons.append((str(plan.level), self._last_words() or str(error)))
+            else:
+                return plan.level
+        if not levels or self.package.lane != "python":
+            self._launch(UNCONFINED, python)
+            return None
+        why, todo = advice(reasons)
+        raise SandboxError(
+            "The model cannot be confined here, so it is not run",
+            where=self.package.name,
+            why=why,
+            todo=todo,
+            code="E-SANDBOX-UNAVAILABLE",
+        )
+
+    def _launch(self, plan: Plan, python: Path) -> None:
+        """Start the process and wait until it is ready for the package: confined, if it is to be."""
+        config = {"model": self._entry(), "confinement": plan.confinement}
+        command = [*plan.command, str(python), "-I", str(_FOLDER / "worker_main.py"), json.dumps(config)]
+        self._process = _popen(command, self._folder)
+        self._channel = Channel(self._process)
         try:
-            return subprocess.Popen(  # noqa: S603 - an argument list of our own, without a shell
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                cwd=self._folder,
-                env={"PATH": os.defpath, "HOME": str(self._folder), "LANG": "C.UTF-8"},
-                start_new_session=True,
+            self._channel.exchange(
+                [], answer_bytes_max=0, deadline=time.monotonic() + limits.START_SECONDS_MAX
             )
-        except OSError as error:
-            raise self._error(f"its process did not start: {error}") from error
+        except ChannelError:
+            _kill(self._process)
+            raise
 
     def _entry(self) -> dict[str, Any]:
         model = self.package.model
@@ -262,14 +283,41 @@ class Worker:
         return answer
 
     def _error(self, why: str, *, code: str = "E-SANDBOX-WORKER") -> SandboxError:
-        said = self._channel.stderr.strip() if hasattr(self, "_channel") else ""
+        said = self._last_words()
         return SandboxError(
             "The model did not run",
             where=self.package.name,
-            why=f"{why}; its last words: {said[-limits.ERROR_CHARACTERS_MAX :]}" if said else why,
+            why=f"{why}; its last words: {said}" if said else why,
             todo="Take another learnware, or tell its owner",
             code=code,
         )
+
+    def _last_words(self) -> str:
+        said = self._channel.stderr.strip() if hasattr(self, "_channel") else ""
+        return said[-limits.ERROR_CHARACTERS_MAX :]
+
+
+def _popen(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    """Start a worker in a session of its own, with an environment that says nothing of ours."""
+    try:
+        return subprocess.Popen(  # noqa: S603 - an argument list of our own, without a shell
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            cwd=folder,
+            env={"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "JOBLIB_MULTIPROCESSING": "0"},  # noqa: S108
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise SandboxError(
+            "The model's process did not start",
+            where=command[0],
+            why=str(error),
+            todo="Check that the interpreter is there and may be executed",
+            code="E-SANDBOX-WORKER",
+        ) from error
 
 
 def as_rows(X: Any) -> Array:

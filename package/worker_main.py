@@ -32,10 +32,7 @@ def main() -> None:
     _find_skerry()
     calls, answers = _take_pipes()
     _watch(calls)
-    if config["confinement"] is not None:
-        from skerry.package import confine
-
-        confine.confine(config["confinement"])
+    _confine(config["confinement"])
     from skerry.package import serve
 
     serve.serve(config["model"], calls, answers)
@@ -80,6 +77,17 @@ def _watch(calls: int) -> None:
     caller.register(calls, 0)
     caller.poll()
     _end_group()
+
+
+def _confine(plan: dict[str, Any] | None) -> None:
+    if plan is None:
+        return
+    from skerry.package import confine
+
+    try:
+        confine.confine(plan)
+    except (OSError, ValueError, confine.NotConfined) as error:
+        sys.exit(f"level {plan['level']}: {error}")
 
 
 def _end_group() -> NoReturn:
