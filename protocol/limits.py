@@ -14,7 +14,7 @@ PROTOCOL_VERSION_MAX = 1
 """(W) The versions this implementation speaks, lowest and highest."""
 
 INTEGER_MAX = 2**53 - 1
-"""(W) Largest whole number in a record: what a double, and so any language and any database, holds exactly."""
+"""(W) Largest whole number in a record: what a double, and so any language or database, holds exactly."""
 
 NESTING_DEPTH_MAX = 16
 """(W) Arrays and maps inside each other, unknown fields included. Known records need 4; a reader that
@@ -106,7 +106,7 @@ TREE_BITS_MAX = 20
 """(W) Largest k: a million buckets, enough for 2^22 cards and more."""
 
 BUCKET_ITEMS_AT_MOST_BITS_MAX = 256
-"""(W) Items of a bucket once k is 20. Honest ids are spread and stay far below; ids made to collide end here."""
+"""(W) Items of a bucket once k is 20. Honest ids are spread and stay below; ids made to collide end here."""
 
 CATALOGUE_CARDS_MAX = 2**22
 """(W) Cards of one catalogue: four times what one node is built for."""

@@ -29,6 +29,7 @@ from .hashing import HASH_BYTES, tagged_hash, u64
 from .limits import (
     BUCKET_ITEMS_AT_MOST_BITS_MAX,
     BUCKET_ITEMS_MAX,
+    CATALOGUE_CARDS_MAX,
     TREE_BITS_MAX,
     TREE_FANOUT_BITS,
 )
@@ -78,7 +79,15 @@ def bucket_of(key: bytes, k: int) -> int:
 
 
 def child(count: int, digest: bytes) -> bytes:
-    """Return a node as its parent sees it (40 bytes)."""
+    """Return a node as its parent sees it (40 bytes).
+
+    Raises
+    ------
+    RemoteProtocolError
+        ``count-wrong``: a count that no catalogue has.
+    """
+    if count > CATALOGUE_CARDS_MAX:
+        raise RemoteProtocolError(Violation.COUNT_WRONG, f"{count} cards", where="tree")
     return u64(count) + digest
 
 

@@ -211,7 +211,7 @@ def _parting(first: Chain, second: Chain) -> int:
 
 
 def _newest_recovery(chain: Chain, start: int) -> int:
-    """Return the version of the newest charter from ``start`` on by the recovery key; 0 when there is none."""
+    """Return the version of the newest charter by the recovery key from ``start`` on, 0 without one."""
     return max((link.verified.value.version for link in chain[start:] if link.recovered), default=0)
 
 
