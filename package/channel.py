@@ -102,6 +102,7 @@ class Channel:
     def _read(self, reader: MessageReader) -> Message | None:
         data = os.read(self._answers, _READ_BYTES)
         if not data:
+            self._read_errors()
             raise ChannelError("it ended without an answer")
         try:
             return reader.feed(data)
@@ -109,7 +110,10 @@ class Channel:
             raise ChannelError(f"it answered nonsense: {error}") from error
 
     def _read_errors(self) -> bool:
-        data = os.read(self._errors, _READ_BYTES)
+        try:
+            data = os.read(self._errors, _READ_BYTES)
+        except BlockingIOError:
+            return True
         self._stderr = (self._stderr + data)[-limits.STDERR_BYTES_MAX :]
         return bool(data)
 

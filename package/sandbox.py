@@ -93,8 +93,10 @@ def advice(reasons: Sequence[tuple[str, str]]) -> tuple[str, str]:
     """Return, for a reader, why no level works here and what to do about it."""
     if not sys.platform.startswith("linux"):
         return _NO_SANDBOX_SYSTEM, "Use learnwares of the onnx, skops or lightgbm lane on this system"
-    why = "; ".join(f"level {level}: {reason}" for level, reason in reasons) or "bubblewrap is not installed"
-    todo = _INSTALL_BUBBLEWRAP if shutil.which("bwrap") is None else _bubblewrap_fix(why)
+    installed = shutil.which("bwrap") is not None
+    why = "; ".join(f"level {level}: {reason}" for level, reason in reasons)
+    why = why if installed else f"bubblewrap is not installed; {why}"
+    todo = _bubblewrap_fix(why) if installed else _INSTALL_BUBBLEWRAP
     return why, f"{todo}, or pass --unsafe-models to run it with all rights of this user"
 
 

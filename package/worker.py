@@ -16,15 +16,10 @@ Rules:
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -35,13 +30,13 @@ import numpy as np
 from skerry.errors import SandboxError, SpecificationError
 
 from . import limits
-from .channel import Channel, ChannelError
+from .channel import ChannelError
 from .format import Label, Package, read_package
 from .frames import Array, FrameError, Message, encode
 from .gate import Archive
-from .sandbox import LEVELS, UNCONFINED, Level, Plan, advice, plans
+from .process import FOLDER, WorkerProcess
+from .sandbox import LEVELS, UNCONFINED, Level, advice, plans
 
-_FOLDER: Final = Path(__file__).parent.resolve()
 _PROBABILITY_TOLERANCE: Final = 1e-3
 """Single precision sums of 65,536 probabilities stay within it."""
 
@@ -66,10 +61,6 @@ class Worker:
     ----------
     package
         The package that runs.
-    level
-        The sandbox it runs in, ``A`` or ``B``; None outside any.
-    classes
-        Labels in the order of probability columns; None for a model without classes.
     methods
         What the model offers, of ``predict``, ``predict_proba``, ``finetune``.
     input_shape, output_shape
@@ -97,10 +88,11 @@ class Worker:
         self.package = package if isinstance(package, Package) else read_package(package)
         self._deadline_seconds = deadline_seconds
         self._lock = threading.Lock()
+        self._process: WorkerProcess | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="skerry-worker-"))
         try:
             self._unpack()
-            self.level = self._start(python or Path(sys.executable), () if unconfined else levels)
+            self._start(python or Path(sys.executable), () if unconfined else levels)
             self._describe(self._exchange([], limits.OUTPUT_BYTES_MIN, limits.START_SECONDS_MAX))
         except BaseException:
             self.close()
@@ -120,9 +112,14 @@ class Worker:
         return self.package.classes
 
     @property
+    def level(self) -> Level | None:
+        """The sandbox it runs in, ``A`` or ``B``; None outside any."""
+        return self._process.level if self._process else None
+
+    @property
     def alive(self) -> bool:
         """Whether the worker can be asked."""
-        return hasattr(self, "_process") and self._process.poll() is None
+        return self._process is not None and self._process.alive
 
     def predict(self, X: Any) -> Array:
         """Return the model's answers.
@@ -166,31 +163,37 @@ class Worker:
 
     def close(self) -> None:
         """End the process with all its children, and remove its folder. Nothing happens the second time."""
-        if hasattr(self, "_process"):
-            _kill(self._process)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        try:
+            if self._process is not None:
+                self._process.close()
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _unpack(self) -> None:
         with Archive(self.package.path) as archive:
             archive.unpack(self._folder / "package")
-        canary = self._folder / "canary"
-        canary.touch(mode=0o600)
+        (self._folder / "canary").touch(mode=0o600)
 
-    def _start(self, python: Path, levels: Sequence[Level]) -> Level | None:
-        """Start the process by the first plan that works, and return its level."""
+    def _start(self, python: Path, levels: Sequence[Level]) -> None:
+        """Start the process by the first plan that works."""
         reasons: list[tuple[str, str]] = []
-        for plan in plans(self._folder, python, [_FOLDER], levels):
+        for plan in plans(self._folder, python, [FOLDER], levels):
             try:
-                self._launch(plan, python)
+                self._process = WorkerProcess(plan, python, self._entry(), self._folder)
             except ChannelError as error:
-                reasons.append((str(plan.level), self._last_words() or str(error)))
+                reasons.append((str(plan.level), str(error)))
             else:
-                return plan.level
-        if not levels or self.package.lane != "python":
-            self._launch(UNCONFINED, python)
-            return None
+                return
+        if levels and self.package.lane == "python":
+            raise self._unavailable(reasons)
+        try:
+            self._process = WorkerProcess(UNCONFINED, python, self._entry(), self._folder)
+        except ChannelError as error:
+            raise self._error(str(error)) from error
+
+    def _unavailable(self, reasons: Sequence[tuple[str, str]]) -> SandboxError:
         why, todo = advice(reasons)
-        raise SandboxError(
+        return SandboxError(
             "The model cannot be confined here, so it is not run",
             where=self.package.name,
             why=why,
@@ -198,26 +201,12 @@ class Worker:
             code="E-SANDBOX-UNAVAILABLE",
         )
 
-    def _launch(self, plan: Plan, python: Path) -> None:
-        """Start the process and wait until it is ready for the package: confined, if it is to be."""
-        config = {"model": self._entry(), "confinement": plan.confinement}
-        command = [*plan.command, str(python), "-I", str(_FOLDER / "worker_main.py"), json.dumps(config)]
-        self._process = _popen(command, self._folder)
-        self._channel = Channel(self._process)
-        try:
-            self._channel.exchange(
-                [], answer_bytes_max=0, deadline=time.monotonic() + limits.START_SECONDS_MAX
-            )
-        except ChannelError:
-            _kill(self._process)
-            raise
-
     def _entry(self) -> dict[str, Any]:
         model = self.package.model
         return {
             "lane": self.package.lane,
             "folder": str(self._folder / "package" / self.package.prefix),
-            "shim": str(_FOLDER / "shim"),
+            "shim": str(FOLDER / "shim"),
             "class_name": model.class_name,
             "module_path": model.module_path,
             "kwargs": dict(model.kwargs),
@@ -251,14 +240,11 @@ class Worker:
         return self._validated(message, rows)
 
     def _exchange(self, call: Sequence[bytes | memoryview], answer_bytes_max: int, seconds: float) -> Message:
-        if not self.alive:
-            raise self._error("its process has ended")
+        if self._process is None:
+            raise self._error("its process has not started")
         try:
-            return self._channel.exchange(
-                call, answer_bytes_max=answer_bytes_max, deadline=time.monotonic() + seconds
-            )
+            return self._process.exchange(call, answer_bytes_max=answer_bytes_max, seconds=seconds)
         except ChannelError as error:
-            _kill(self._process)
             raise self._error(str(error)) from error
 
     def _raise_model_error(self, message: Message) -> None:
@@ -283,7 +269,7 @@ class Worker:
         return answer
 
     def _error(self, why: str, *, code: str = "E-SANDBOX-WORKER") -> SandboxError:
-        said = self._last_words()
+        said = self._process.last_words if self._process else ""
         return SandboxError(
             "The model did not run",
             where=self.package.name,
@@ -291,33 +277,6 @@ class Worker:
             todo="Take another learnware, or tell its owner",
             code=code,
         )
-
-    def _last_words(self) -> str:
-        said = self._channel.stderr.strip() if hasattr(self, "_channel") else ""
-        return said[-limits.ERROR_CHARACTERS_MAX :]
-
-
-def _popen(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
-    """Start a worker in a session of its own, with an environment that says nothing of ours."""
-    try:
-        return subprocess.Popen(  # noqa: S603 - an argument list of our own, without a shell
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            cwd=folder,
-            env={"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "JOBLIB_MULTIPROCESSING": "0"},  # noqa: S108
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise SandboxError(
-            "The model's process did not start",
-            where=command[0],
-            why=str(error),
-            todo="Check that the interpreter is there and may be executed",
-            code="E-SANDBOX-WORKER",
-        ) from error
 
 
 def as_rows(X: Any) -> Array:
@@ -384,25 +343,3 @@ def _probabilities(answer: Array, classes: tuple[Label, ...] | None, where: str)
     if (probabilities < 0).any() or (np.abs(sums - 1) > _PROBABILITY_TOLERANCE).any():
         raise _answer_error(where, "its rows are no probabilities")
     return np.asarray(probabilities / sums[:, None])
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a worker's whole session, and wait until it is gone."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        process.kill()
-    try:
-        process.wait(limits.STOP_SECONDS_MAX)
-    except subprocess.TimeoutExpired as error:
-        raise SandboxError(
-            "A model's process cannot be ended",
-            where=str(process.pid),
-            why="the kernel holds it",
-            todo="Restart the machine if it stays",
-            code="E-SANDBOX-WORKER",
-        ) from error
-    finally:
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
