@@ -15,53 +15,79 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .bridging import Bridge, align, bridge
+    from .explaining import ColumnShare, Explanation, NoiseFloor, explain, noise_floor
     from .fit import fit_table, unreduced
     from .island import Column, Island
     from .merging import fit_chunks, merge
     from .metric import Scale, kernel_cosine, mmd2
     from .mixing import Mix, mix, responsibility
+    from .reference_search import ReferenceResult, reference_search
     from .rkme import Marginals, Rkme
     from .semantic import Features, SemanticSpec, TypedColumn
     from .specification import Specification
+    from .transformer import RkmeTransformer
 
 _HOMES = {
+    "Bridge": "bridging",
     "Column": "island",
+    "ColumnShare": "explaining",
+    "Explanation": "explaining",
     "Features": "semantic",
     "Island": "island",
     "Marginals": "rkme",
     "Mix": "mixing",
+    "NoiseFloor": "explaining",
+    "ReferenceResult": "reference_search",
     "Rkme": "rkme",
+    "RkmeTransformer": "transformer",
     "Scale": "metric",
     "SemanticSpec": "semantic",
     "Specification": "specification",
     "TypedColumn": "semantic",
+    "align": "bridging",
+    "bridge": "bridging",
+    "explain": "explaining",
     "fit_chunks": "merging",
     "fit_table": "fit",
     "kernel_cosine": "metric",
     "merge": "merging",
     "mix": "mixing",
     "mmd2": "metric",
+    "noise_floor": "explaining",
+    "reference_search": "reference_search",
     "responsibility": "mixing",
     "unreduced": "fit",
 }
 
 __all__ = [
+    "Bridge",
     "Column",
+    "ColumnShare",
+    "Explanation",
     "Features",
     "Island",
     "Marginals",
     "Mix",
+    "NoiseFloor",
+    "ReferenceResult",
     "Rkme",
+    "RkmeTransformer",
     "Scale",
     "SemanticSpec",
     "Specification",
     "TypedColumn",
+    "align",
+    "bridge",
+    "explain",
     "fit_chunks",
     "fit_table",
     "kernel_cosine",
     "merge",
     "mix",
     "mmd2",
+    "noise_floor",
+    "reference_search",
     "responsibility",
     "unreduced",
 ]

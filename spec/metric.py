@@ -71,7 +71,7 @@ class Scale:
     def of(cls, requirement: Rkme) -> Scale:
         """Return the metric that a requirement sets."""
         if requirement.kind != "table":
-            scale = _plain(requirement.dimension, 1.0, unit_rows=True)
+            scale = cls.raw(requirement.dimension, 1.0, unit_rows=True)
         else:
             scale = column_scale(requirement.marginals)
         gamma = median_gamma(scale.embed(requirement.points), requirement.weights)
@@ -80,7 +80,12 @@ class Scale:
     @classmethod
     def reference(cls, dimension: int) -> Scale:
         """Return the reference engine's metric: gamma = 0.1 on raw columns."""
-        return _plain(dimension, REFERENCE_GAMMA, unit_rows=False)
+        return cls.raw(dimension, REFERENCE_GAMMA)
+
+    @classmethod
+    def raw(cls, dimension: int, gamma: float, *, unit_rows: bool = False) -> Scale:
+        """Return a given gamma on columns as they are, or on rows of length one."""
+        return cls(np.zeros(dimension), np.ones(dimension), np.full(dimension, np.inf), gamma, unit_rows)
 
     def embed(self, points: Floats, dtype: type[np.floating[Any]] = np.float64) -> Floats:
         """Return points (..., d) in this scale, in ``dtype``; computed in float64."""
@@ -283,11 +288,6 @@ def column_scale(marginals: Marginals) -> Scale:
     bound = np.where(constant, 1.0, np.inf)
     bound[marginals.missing_rate >= 1] = 0.0
     return Scale(marginals.location, np.where(constant, guess, marginals.spread), bound, 1.0)
-
-
-def _plain(dimension: int, gamma: float, *, unit_rows: bool) -> Scale:
-    unbounded = np.full(dimension, np.inf)
-    return Scale(np.zeros(dimension), np.ones(dimension), unbounded, gamma, unit_rows)
 
 
 def _describe(rkme: Rkme) -> str:

@@ -185,7 +185,7 @@ class Market:
     def __init__(
         self, own: float, cross: Floats, selfs: Floats, stacked: tuple[Any, ...], gamma: float
     ) -> None:
-        self._own, self._cross, self._selfs = own, cross, selfs
+        self.own, self._cross, self._selfs = own, cross, selfs
         self._points, self._weights, self._starts = stacked
         self._gamma = gamma
         self._rows: dict[int, Floats] = {}
@@ -193,8 +193,10 @@ class Market:
         self.origin = np.arange(len(cross))
 
     @classmethod
-    def of(cls, requirement: Rkme, candidates: Sequence[Rkme], scale: Scale) -> Market:
-        """Return the nearest candidates of a requirement."""
+    def of(
+        cls, requirement: Rkme, candidates: Sequence[Rkme], scale: Scale, count_max: int = MIX_CANDIDATES_MAX
+    ) -> Market:
+        """Return the nearest candidates of a requirement, at most ``count_max``."""
         if not candidates:
             raise _refusal("candidates", "there is none")
         for candidate in candidates:
@@ -204,10 +206,19 @@ class Market:
         stacked = stack(candidates, scale)
         cross = inner_many(x, requirement.weights, *stacked, gamma)
         selfs = self_terms(*stacked, gamma)
-        nearest = np.argsort(selfs - 2 * cross, kind="stable")[:MIX_CANDIDATES_MAX]
+        nearest = np.argsort(selfs - 2 * cross, kind="stable")[:count_max]
         chosen = stack([candidates[index] for index in nearest], scale)
         market = cls(own, cross[nearest], selfs[nearest], chosen, gamma)
         market.origin = nearest
+        return market
+
+    def nearest(self, count_max: int) -> Market:
+        """Return the same with the nearest candidates only."""
+        count = min(count_max, len(self))
+        end = self._starts[count] if count < len(self) else len(self._points)
+        stacked = self._points[:end], self._weights[:end], self._starts[:count]
+        market = Market(self.own, self._cross[:count], self._selfs[:count], stacked, self._gamma)
+        market.origin = self.origin[:count]
         return market
 
     def __len__(self) -> int:
@@ -237,7 +248,7 @@ class Market:
     def distance(self, members: npt.NDArray[np.intp], weights: Floats) -> float:
         """Return the squared MMD of a weighted combination to the requirement."""
         gram = np.stack([self.row(int(member))[members] for member in members])
-        return float(self._own - 2 * weights @ self._cross[members] + weights @ gram @ weights)
+        return float(self.own - 2 * weights @ self._cross[members] + weights @ gram @ weights)
 
     def extended(self, members: list[int], others: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Return Grams (B, m + 1, m + 1) and crosses (B, m + 1) of the members with each other one."""

@@ -198,6 +198,19 @@ class Rkme:
     def __hash__(self) -> int:
         return hash(self.to_bytes())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how to build an equal one: copies and pickles go through the constructor's checks."""
+        fields = (
+            self.points,
+            self.weights,
+            self.island,
+            self.gamma,
+            self.shape,
+            self.marginals,
+            self.responses,
+        )
+        return type(self), (*fields, dict(self.meta))
+
     def to_bytes(self) -> bytes:
         """Return the deterministic encoding; see ``codec.py``."""
         from .codec import encode_rkme
