@@ -131,6 +131,9 @@ NODE_VIA_MAX = 3
 ADDRESS_CHARACTERS_MAX = 260
 """(W) ``host:port``: the longest name in DNS has 253 characters."""
 
+HELLO_BYTES_MAX = 1024
+"""(W) A ``Hello``, unknown fields included: the proofs of both sides repeat it."""
+
 HELLO_LEASE_SECONDS = 600
 """(W) Longest life of the proof of a connection. The nonces bind it; this bounds a mistake."""
 
@@ -334,3 +337,6 @@ ANNOUNCED_MAX = 4096
 
 DUPLICATES_BEFORE_PRUNE = 3
 """Duplicates from one peer before it is asked to announce only: one late link is no reason to change the tree."""
+
+CARDS_PER_REQUEST = 24
+"""Cards asked for at once: their answer fits one frame even when all are as large as allowed."""
