@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .learnware import Learnware, LearnwareClassifier, LearnwareRegressor, Predictor, as_estimator
-from .pooling import Average
+from .pooling import Average, Routed, Weighted
 from .pruning import EnsemblePruning
 from .stacking import FeatureAugment, Stacking
 
@@ -15,6 +15,8 @@ __all__ = [
     "LearnwareClassifier",
     "LearnwareRegressor",
     "Predictor",
+    "Routed",
     "Stacking",
+    "Weighted",
     "as_estimator",
 ]

@@ -213,9 +213,9 @@ def resolved(items: Iterable[Any]) -> list[Learnware]:
 def validated(members: list[Learnware]) -> list[Learnware]:
     """Return the learnwares if they can answer together."""
     if not 1 <= len(members) <= LEARNWARES_MAX:
-        raise _misfit(f"there are {len(members)}; 1 to {LEARNWARES_MAX} can be used")
+        raise misfit(f"there are {len(members)}; 1 to {LEARNWARES_MAX} can be used")
     if len({isinstance(member, LearnwareClassifier) for member in members}) > 1:
-        raise _misfit("some predict classes and some numbers")
+        raise misfit("some predict classes and some numbers")
     return members
 
 
@@ -245,7 +245,8 @@ def labels_needed(reuser: Reuser) -> SpecificationError:
     )
 
 
-def _misfit(why: str) -> SpecificationError:
+def misfit(why: str) -> SpecificationError:
+    """Return the error of learnwares that do not fit together."""
     return SpecificationError(
         "The learnwares cannot be used together",
         why=why,

@@ -17,7 +17,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from .base import Reuser
+from skerry.errors import SpecificationError
+from skerry.spec.fit import fit_table
+from skerry.spec.metric import Scale
+from skerry.spec.mixing import mix, responsibility
+from skerry.spec.rkme import Rkme
+
+from .base import Reuser, misfit
 from .inputs import Array
 from .learnware import Floats
 
@@ -84,3 +90,120 @@ class Average(Pool):
 
     def _shares(self, rows: Array) -> Floats:
         return np.full((len(rows), len(self.learnwares_)), 1 / len(self.learnwares_))
+
+
+class Specified(Pool):
+    """Base of the pools that look at specifications: what the searcher's data say about each learnware."""
+
+    def __init__(
+        self,
+        learnwares: Sequence[Any] = (),
+        *,
+        weights: Sequence[float] | None = None,
+        requirement: Rkme | None = None,
+    ) -> None:
+        super().__init__(learnwares)
+        self.weights = weights
+        self.requirement = requirement
+
+    def _fit_shares(self, rows: Array | None, labels: Array | None) -> None:  # noqa: ARG002 - one signature
+        self.weights_ = self._mix_weights(rows) if self.weights is None else self._given_weights()
+
+    def _given_weights(self) -> Floats:
+        """Return the weights parameter as shares."""
+        weights = np.asarray(self.weights, dtype=np.float64)
+        if weights.shape != (len(self.learnwares_),) or not (weights >= 0).all() or not weights.any():
+            raise ValueError(
+                f"weights={self.weights!r}: one per learnware is needed, none negative, not all 0"
+            )
+        shares: Floats = weights / weights.sum()
+        return shares
+
+    def _mix_weights(self, rows: Array | None) -> Floats:
+        """Return the weights that bring the learnwares' specifications closest to the searcher's data."""
+        found = mix(self._requirement(rows), self._rkmes(), method="simplex")
+        weights = np.zeros(len(self.learnwares_))
+        weights[found.indices] = found.weights
+        return weights
+
+    def _requirement(self, rows: Array | None) -> Rkme:
+        if self.requirement is not None:
+            return self.requirement
+        if rows is None or rows.ndim != 2:
+            raise SpecificationError(
+                f"{type(self).__name__} needs to know the searcher's data",
+                why="neither a table nor a requirement was given",
+                todo="Pass rows to fit(), or requirement=, the specification of the data",
+                code="E-REUSE-REQUIREMENT",
+            )
+        return fit_table(rows)
+
+    def _rkmes(self) -> list[Rkme]:
+        """Return the learnwares' specifications, whose columns must be those of the rows, in their order."""
+        for member in self.learnwares_:
+            names = list(getattr(self, "feature_names_in_", ())) or None
+            if member.rkme is None:
+                raise misfit("one has no statistical specification")
+            if names and member.columns_ is not None and list(member.columns_) != names:
+                raise misfit("their columns differ, so that their specifications cannot be compared")
+        return [member.rkme for member in self.learnwares_ if member.rkme is not None]
+
+
+class Weighted(Specified):
+    """The average weighted by how much of the searcher's data each learnware accounts for.
+
+    The weights are those of the mixture of specifications that comes closest to the searcher's own: the
+    instance-recurrent assumption of Wu, Xu, Liu and Zhou, "Model reuse with reduced kernel mean embedding
+    specification", TKDE 2021. No labels are needed.
+
+    Parameters
+    ----------
+    learnwares
+        The learnwares, or hits of a search.
+    weights
+        One per learnware, such as ``hits.mix.weights``; by default found from the requirement.
+    requirement
+        The specification of the searcher's data; by default made of the rows given to ``fit``.
+
+    Attributes
+    ----------
+    weights_
+        (learnwares,) float64, summing to 1.
+    """
+
+    def _shares(self, rows: Array) -> Floats:
+        return np.broadcast_to(self.weights_, (len(rows), len(self.weights_)))
+
+
+class Routed(Specified):
+    """The average weighted row by row: whoever saw such rows in training counts more.
+
+    A learnware's share of a row is its *responsibility*, ``r_i(x) = w_i mu_i(x) / sum_j w_j mu_j(x)``, where
+    ``mu_i`` is the kernel mean embedding of its training data: the posterior of the row's origin in a mixture
+    of kernel densities, which weights the answers as a mixture of experts does (Jacobs, Jordan, Nowlan and
+    Hinton, "Adaptive mixtures of local experts", Neural Computation 3, 1991). This is the default answer of a
+    search; no labels are needed.
+
+    Parameters
+    ----------
+    learnwares
+        The learnwares, or hits of a search; best the members of its mix, or the ten nearest.
+    weights
+        One per learnware, such as ``hits.mix.weights``; equal by default.
+    requirement
+        The specification of the searcher's data, which sets the metric; by default the rows given to ``fit``
+        set it.
+
+    Attributes
+    ----------
+    weights_
+        (learnwares,) float64, summing to 1.
+    """
+
+    def _fit_shares(self, rows: Array | None, labels: Array | None) -> None:  # noqa: ARG002 - one signature
+        equal = np.full(len(self.learnwares_), 1 / len(self.learnwares_))
+        self.weights_ = equal if self.weights is None else self._given_weights()
+        self.scale_ = Scale.of(self._requirement(rows))
+
+    def _shares(self, rows: Array) -> Floats:
+        return np.asarray(responsibility(rows, self._rkmes(), self.weights_, self.scale_))

@@ -1,0 +1,13 @@
+"""Every reuser passes scikit-learn's checks, as classifier and as regressor, over real learnwares."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.reuse.conventions import EXCUSED, OwnLearnwares, example, run_checks
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("reuser", OwnLearnwares.__subclasses__(), ids=lambda reuser: reuser.__name__[3:])
+def test_scikit_learns_checks_pass(reuser: type[OwnLearnwares], task: str) -> None:
+    run_checks(reuser([example(task)]), EXCUSED)
