@@ -65,3 +65,18 @@ NODE_STOP_SECONDS_MAX: Final = 10.0
 
 POLL_SECONDS: Final = 0.1
 """Pause between two looks at something that another process does."""
+
+SLUG_CHARACTERS_MAX: Final = 64
+"""Length of a slug, as the protocol has it."""
+
+NOISE_ROWS_MIN: Final = 4
+"""Rows from which the searcher's own noise can be told: two halves of two."""
+
+DEMO_WORKERS_STARTED_AT_ONCE_MAX: Final = 2
+"""Model processes of the demo that start at the same time: one a core of a small machine."""
+
+DIAGNOSTIC_CHARACTERS_MAX: Final = 1000
+"""The end of a demo node's log that is shown when it fails."""
+
+INFLATED_BYTES_MAX: Final = 64 * MIB
+"""One compressed file in a tapped package; the demo's have a few kilobytes."""

@@ -1,0 +1,113 @@
+"""Verbs of whoever runs a node: init, serve, status, peers."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .session import Session
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from skerry.protocol.api import PeerView, Status
+
+
+def init(
+    session: Session,
+    *,
+    name: Annotated[str, typer.Option(help="Name of the institution, shown with its id.")] = "",
+) -> None:
+    """Make a node: keys, charter and folder."""
+    _become_node(session, "init", ["--name", name] if name else [])
+
+
+def serve(
+    session: Session,
+    *,
+    tap: Annotated[Path | None, typer.Option(help="Record every byte that leaves in this file.")] = None,
+) -> None:
+    """Run the node until it is stopped."""
+    _become_node(session, "serve", ["--tap", str(tap)] if tap else [])
+
+
+def status(session: Session) -> None:
+    """Show the node at a glance."""
+    from .output import facts
+
+    status = session.network().status()
+    session.show(status, facts(_status_lines(status)), status.owner)
+
+
+def peers(
+    session: Session,
+    address: Annotated[
+        str | None, typer.Argument(help="Connect to this node first: host:port#certificate-hash.")
+    ] = None,
+) -> None:
+    """Show the nodes that this one knows."""
+    from skerry.protocol.api import Peers
+
+    from .output import table
+
+    network = session.network()
+    known = network.peers() if address is None else network.dial(address)
+    rows = [_peer_row(peer) for peer in known]
+    columns = ("node", "owner", "address", "link", "#RTT", "#cards", "#seen")
+    session.show(Peers(known), table(columns, rows), "\n".join(peer.node_key for peer in known))
+
+
+def _become_node(session: Session, verb: str, options: list[str]) -> NoReturn:
+    """Replace this process by the daemon, so that signals reach it and nothing stays behind."""
+    from skerry.client.folders import node_folder
+
+    command = [
+        sys.executable,
+        "-m",
+        "skerry.node",
+        verb,
+        "--folder",
+        str(node_folder(session.folder)),
+        *options,
+    ]
+    if session.json:
+        command.append("--json")
+    sys.stdout.flush()
+    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter and module, without a shell
+
+
+def _status_lines(status: Status) -> list[tuple[str, object]]:
+    return [
+        ("name", status.name),
+        ("owner", status.owner),
+        ("node key", status.node_key),
+        ("version", status.version),
+        ("reach it at", status.bootstrap),
+        ("up for", _age(time.time() - status.started)),
+        ("learnwares", f"{status.learnwares} own, {status.cards} of {status.owners} owners in the index"),
+        ("peers", f"{status.peers_connected} connected, {status.peers_known} known"),
+        ("head", f"seq {status.seq}, lease ends in {_age(status.lease_ends - time.time())}"),
+        ("digest", status.digest),
+    ]
+
+
+def _peer_row(peer: PeerView) -> tuple[object, ...]:
+    trip = "" if peer.round_trip_seconds is None else f"{1000 * peer.round_trip_seconds:.0f} ms"
+    seen = _age(time.time() - peer.seen) if peer.seen else "never"
+    link = peer.direction if peer.connected else "none"
+    name = f"{peer.owner_name or 'unnamed'} ({peer.owner[:8]})"
+    return peer.node_key[:8], name, ", ".join(peer.addresses), link, trip, peer.cards, seen
+
+
+def _age(seconds: float) -> str:
+    """Return a duration in its two largest units or less."""
+    whole = max(0, int(seconds))
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if whole >= 2 * size:
+            return f"{whole // size} {unit}"
+    return f"{whole} s"

@@ -1,0 +1,74 @@
+"""How results look on a terminal. Text from other nodes is escaped here, and never read as markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from skerry.client.escape import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from skerry.errors import SkerryError
+
+ERROR_LABELS = (("where", "where"), ("why", "why"), ("todo", "do"))
+
+
+def console(*, color: bool) -> Console:
+    """Return the console for standard output; plain where it is no terminal."""
+    from rich.console import Console
+
+    return Console(no_color=not color, highlight=False, markup=False, emoji=False)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """Return a table of texts; columns whose name begins with ``#`` hold numbers and stand to the right."""
+    from rich.table import Table
+    from rich.text import Text
+
+    result = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        right = name.startswith("#")
+        result.add_column(
+            name.removeprefix("#"),
+            justify="right" if right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=len(name) if right else None,
+        )
+    for row in rows:
+        result.add_row(*(Text(visible(str(cell))) for cell in row))
+    return result
+
+
+def facts(pairs: Iterable[tuple[str, Any]]) -> Table:
+    """Return names and values, one a line; long values are wrapped, not cut."""
+    from rich.table import Table
+    from rich.text import Text
+
+    result = Table(box=None, pad_edge=False, show_header=False)
+    result.add_column(style="bold", no_wrap=True)
+    result.add_column(overflow="fold")
+    for name, value in pairs:
+        result.add_row(name, Text(visible(str(value))))
+    return result
+
+
+def error_text(error: SkerryError) -> str:
+    """Return an error as lines: what and code first, then what is known of where, why and what to do."""
+    lines = [f"error: {visible(error.what)} [{error.code}]"]
+    parts = error.parts()
+    lines += [f"  {label:<6} {visible(parts[key])}" for key, label in ERROR_LABELS if parts[key]]
+    return "\n".join(lines)
+
+
+def byte_size(size: int) -> str:
+    """Return bytes for people, with decimal units."""
+    value = float(size)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"

@@ -1,0 +1,189 @@
+"""Verbs of an owner: publish, withdraw, list, spec show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from skerry.errors import Refused, SpecificationError
+
+from .session import Session
+
+if TYPE_CHECKING:
+    from skerry.client.data import Table
+    from skerry.client.publishing import Draft
+    from skerry.protocol.api import CardView
+    from skerry.spec import Rkme
+
+DataOption = Annotated[
+    Path, typer.Option(help="The rows it was trained on, CSV or Parquet. They do not leave.")
+]
+TargetOption = Annotated[str | None, typer.Option(help="Name of the column with the labels.")]
+
+
+def publish(
+    session: Session,
+    model: Annotated[Path, typer.Argument(help="A fitted scikit-learn or LightGBM model, pickled.")],
+    *,
+    data: DataOption,
+    name: Annotated[str, typer.Option(help="Name to be shown.")],
+    license_: Annotated[str, typer.Option("--license", help="Licence, such as Apache-2.0.")],
+    target: TargetOption = None,
+    description: Annotated[str, typer.Option(help="What it is for, in Markdown.")] = "",
+    summary: Annotated[str, typer.Option(help="One sentence for the index.")] = "",
+    scenario: Annotated[list[str] | None, typer.Option(help="Field of use; may be repeated.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Word to be found by; may be repeated.")] = None,
+    slug: Annotated[str, typer.Option(help="Short name; by default made from the name.")] = "",
+    update: Annotated[bool, typer.Option("--update", help="Replace the version that is published.")] = False,
+    unsafe_models: Annotated[
+        bool, typer.Option("--unsafe-models", help="Open the pickle in this process: it may do anything.")
+    ] = False,
+) -> None:
+    """Publish a fitted model with a specification of its rows."""
+    from skerry.client.data import read_file
+    from skerry.client.publishing import drafted
+
+    from .output import facts
+
+    table, labels = read_file(data, target)
+    session.note(f"read       {len(table)} rows, {len(table.columns)} columns{_ignored(table)}")
+    fitted = _load(model, allowed=unsafe_models)
+    rows, columns = _rows_for(fitted, table)
+    network = session.network()
+    with drafted(
+        fitted,
+        rows,
+        labels,
+        name=name,
+        license=license_,
+        description=description,
+        summary=summary,
+        scenario=scenario or (),
+        tags=tag or (),
+        slug=slug,
+        columns=columns,
+        update=update,
+    ) as draft:
+        session.note(_draft_line(draft))
+        receipt = network.upload(draft)
+    session.note(f"published  seq {receipt.seq}, sent to {receipt.peers} peers")
+    session.show(receipt, facts(_card_lines(receipt.card)), receipt.card.id)
+
+
+def withdraw(
+    session: Session,
+    slug: Annotated[str, typer.Argument(help="Short name of the learnware; see `skerry list`.")],
+) -> None:
+    """Take a learnware out of the market. What others fetched cannot be recalled."""
+    receipt = session.network().withdraw(slug)
+    session.note(f"withdrawn  seq {receipt.seq}, sent to {receipt.peers} peers")
+    session.show(receipt, f"{receipt.card.slug} is withdrawn", receipt.card.id)
+
+
+def list_learnwares(session: Session) -> None:
+    """List the node's own learnwares."""
+    from skerry.protocol.api import Learnwares
+
+    from .output import byte_size, table
+
+    cards = session.network().learnwares()
+    rows = [
+        (card.slug, f"v{card.version}", card.name, card.task, card.lane, byte_size(card.package_bytes))
+        for card in cards
+    ]
+    columns = ("slug", "version", "name", "task", "lane", "#package")
+    session.show(Learnwares(cards), table(columns, rows), "\n".join(card.id for card in cards))
+
+
+def show_specification(
+    session: Session,
+    data: Annotated[Path, typer.Argument(help="CSV or Parquet file.")],
+    *,
+    target: TargetOption = None,
+) -> None:
+    """Print exactly what would leave this machine if these rows were published or searched with."""
+    from skerry.client.data import read_file
+    from skerry.spec import fit_table
+
+    from .output import table
+
+    rows, _ = read_file(data, target)
+    rkme = fit_table(rows.values, columns=rows.columns)
+    size = len(rkme.to_bytes())
+    session.note(f"{len(rows)} rows{_ignored(rows)} become {len(rkme)} weighted points, {size} bytes")
+    columns = ("#weight", *(f"#{name}" for name in rows.columns))
+    points = zip(rkme.weights, rkme.points, strict=True)
+    lines = [[f"{weight:.4f}", *(f"{value:.6g}" for value in point)] for weight, point in points]
+    session.show(_specification_json(rkme, size), table(columns, lines), rkme.island.id.hex())
+
+
+def _load(path: Path, *, allowed: bool) -> Any:
+    """Return the pickled model at `path`."""
+    if not allowed:
+        raise Refused(
+            "Opening a pickle can run any code",
+            where=str(path),
+            why="there is no sandbox for it in this version",
+            todo="If you made the file yourself, add --unsafe-models; or call skerry.publish in Python",
+            code="E-CLI-UNSAFE",
+        )
+    import pickle
+
+    try:
+        with path.open("rb") as file:
+            return pickle.load(file)  # noqa: S301 - the user asked for it by name, for a file of their own
+    except (OSError, pickle.UnpicklingError, EOFError, ImportError, AttributeError) as error:
+        raise SpecificationError(
+            "The model cannot be opened",
+            where=str(path),
+            why=str(error),
+            todo="Pass a fitted model saved by pickle or joblib, in the environment that it was saved in",
+            code="E-CLI-MODEL",
+        ) from error
+
+
+def _rows_for(model: Any, table: Table) -> tuple[Any, list[str] | None]:
+    """Return the rows as the model takes them, and names for them where they have none of their own."""
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        return table.values, list(table.columns)
+    import pandas as pd
+
+    return pd.DataFrame(table.select(list(names)), columns=list(names)), None
+
+
+def _ignored(table: Table) -> str:
+    return f", without {', '.join(table.ignored)} (no numbers)" if table.ignored else ""
+
+
+def _draft_line(draft: Draft) -> str:
+    points, size = len(draft.specification.rkme), draft.package.stat().st_size
+    return f"leaves     {points} weighted points; package of {size} bytes, lane {draft.lane}"
+
+
+def _card_lines(card: CardView) -> list[tuple[str, object]]:
+    return [
+        ("slug", f"{card.slug} v{card.version}"),
+        ("id", card.id),
+        ("name", card.name),
+        ("summary", card.summary),
+        ("task", card.task),
+        ("lane", card.lane),
+        ("specification", f"{card.specification_bytes} bytes, {card.specification}"),
+        ("package", f"{card.package_bytes} bytes, {card.package}"),
+    ]
+
+
+def _specification_json(rkme: Rkme, size: int) -> dict[str, Any]:
+    return {
+        "bytes": size,
+        "island": rkme.island.id.hex(),
+        "columns": [column.name for column in rkme.columns or ()],
+        "weights": rkme.weights.tolist(),
+        "points": rkme.points.tolist(),
+        "location": rkme.marginals.location.tolist(),
+        "spread": rkme.marginals.spread.tolist(),
+        "missing_rate": rkme.marginals.missing_rate.tolist(),
+    }

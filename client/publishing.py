@@ -1,0 +1,263 @@
+"""From a fitted model and its rows to a learnware in the market.
+
+Theory of operation. A *draft* is all that will leave: the specification, fitted here on the rows, and the
+package. Making it needs no network; uploading gives the node both blobs by their content, then one
+request puts the learnware into the node's catalogue, signed and durable before it is acknowledged. A kill
+in between leaves blobs that nobody names, and the next attempt finds them there.
+
+Rules of this file:
+
+1. Rows are read and never sent; only the draft's two blobs go to the node.
+2. The semantic specification is complete without being asked for: what the model and the rows show is
+   filled in.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Required, TypedDict, Unpack
+
+import numpy as np
+
+from skerry.errors import SpecificationError
+from skerry.protocol import api
+
+from .connection import Connection
+from .limits import SLUG_CHARACTERS_MAX
+
+if TYPE_CHECKING:
+    from skerry.package.build import ModelFacts
+    from skerry.spec import Rkme, SemanticSpec, Specification
+
+    from .network import Network
+
+_LIBRARIES: Final = {"sklearn": "Scikit-learn"}
+"""The reference's name for the library whose module a model's class comes from; all else is ``Others``."""
+
+
+class Words(TypedDict, total=False):
+    """What an owner says about a learnware; only the name and the licence have no default.
+
+    Attributes
+    ----------
+    name
+        Shown in searches, at most 100 characters.
+    license
+        One of the reference's licences, such as ``"Apache-2.0"``.
+    description
+        Free text, Markdown; by default one sentence on model and rows.
+    summary
+        One sentence for the card; by default the beginning of the description.
+    scenario
+        Fields of use in the reference's words, such as ``("Health",)``; by default ``("Others",)``.
+    tags
+        Free words to be found by.
+    slug
+        Name within this owner's learnwares; by default made from the name.
+    columns
+        Names of the columns, for rows without names.
+    units
+        Unit of a column by its name.
+    update
+        Replace the live version of the slug.
+    """
+
+    name: Required[str]
+    license: Required[str]
+    description: str
+    summary: str
+    scenario: Sequence[str]
+    tags: Sequence[str]
+    slug: str
+    columns: Sequence[str] | None
+    units: dict[str, str]
+    update: bool
+
+
+@dataclass(frozen=True)
+class Draft:
+    """All of a learnware that will leave this machine, ready to be uploaded.
+
+    Attributes
+    ----------
+    slug
+        Name within the owner's learnwares.
+    specification
+        Semantic and statistical specification.
+    package
+        The package's zip; gone when the draft's context ends.
+    lane
+        How the package runs.
+    summary, update
+        See :class:`Words`.
+    """
+
+    slug: str
+    specification: Specification
+    package: Path
+    lane: str
+    summary: str
+    update: bool
+
+
+def publish(
+    model: Any, X: Any, y: Any = None, *, network: Network | None = None, **words: Unpack[Words]
+) -> api.PublishReceipt:
+    """Publish a fitted model as a learnware of this machine's node.
+
+    Parameters
+    ----------
+    model
+        A fitted scikit-learn or LightGBM classifier or regressor.
+    X
+        The rows it was trained on, (n, d), as the model takes them. They are read and do not leave.
+    y
+        Their labels or targets, if the package should be tried on them.
+    network
+        The market to publish in; by default the one of this machine's node.
+    **words
+        See :class:`Words`; ``name`` and ``license`` are needed.
+
+    Raises
+    ------
+    SpecificationError, PackageError
+        When the rows, the words or the model are not acceptable; names the field.
+    Refused
+        When the slug is taken and ``update`` is not set.
+    Unavailable
+        When the node does not answer.
+    """
+    if network is None:
+        from .network import connect
+
+        network = connect()
+    return network.publish(model, X, y, **words)
+
+
+@contextmanager
+def drafted(model: Any, X: Any, y: Any = None, **words: Unpack[Words]) -> Iterator[Draft]:
+    """Give the draft of a learnware; its package file is removed at the end.
+
+    Parameters and errors are those of :func:`publish`.
+    """
+    from skerry.package.build import build_package, inspect_model
+    from skerry.spec import Specification, fit_table
+
+    facts = inspect_model(model, X)
+    rkme = fit_table(
+        X,
+        columns=words.get("columns"),
+        units=words.get("units"),
+        responses=_responder(model, X, facts),
+    )
+    semantic = _semantic(model, facts, rkme, len(X), words)
+    with tempfile.TemporaryDirectory(prefix="skerry-draft-") as folder:
+        package = build_package(
+            model,
+            X,
+            y,
+            semantic=semantic.to_reference(),
+            specification_json=rkme.to_reference_json(),
+            path=Path(folder) / "package.zip",
+        )
+        yield Draft(
+            slug=words.get("slug") or slug_of(words["name"]),
+            specification=Specification(semantic, rkme),
+            package=package.path,
+            lane=package.lane,
+            summary=words.get("summary") or semantic.description.split("\n")[0],
+            update=words.get("update", False),
+        )
+
+
+def upload(draft: Draft, connection: Connection) -> api.PublishReceipt:
+    """Give a draft to the node and return its receipt: the change is signed and durable."""
+    specification = draft.specification.to_bytes()
+    named = connection.upload(specification, len(specification))
+    with draft.package.open("rb") as file:
+        packed = connection.upload(file, draft.package.stat().st_size)
+    request = api.PublishRequest(
+        slug=draft.slug,
+        specification=named.root,
+        package=packed.root,
+        lane=draft.lane,
+        summary=draft.summary,
+        update=draft.update,
+    )
+    return connection.post("/learnwares", request, api.PublishReceipt)
+
+
+def slug_of(name: str) -> str:
+    """Return a name as a slug: small letters, digits and hyphens.
+
+    Raises
+    ------
+    SpecificationError
+        ``E-PUBLISH-SLUG`` when nothing of the name is left.
+    """
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:SLUG_CHARACTERS_MAX].strip("-")
+    if not slug:
+        raise SpecificationError(
+            "No slug can be made from the name",
+            where=name,
+            why="it has no letter from a to z and no digit",
+            todo="Give one with slug= or --slug",
+            code="E-PUBLISH-SLUG",
+        )
+    return slug
+
+
+def _semantic(model: Any, facts: ModelFacts, rkme: Rkme, rows: int, words: Words) -> SemanticSpec:
+    from skerry.spec import Features, SemanticSpec, TypedColumn
+
+    columns = rkme.columns or ()
+    classes = tuple(str(label) for label in facts.classes or ())
+    return SemanticSpec(
+        data="Table",
+        task=facts.task,
+        library=_LIBRARIES.get(type(model).__module__.split(".")[0], "Others"),
+        scenario=tuple(words.get("scenario") or ("Others",)),
+        license=words["license"],
+        name=words["name"],
+        description=words.get("description") or _describe(model, facts, rkme, rows),
+        input=Features(rkme.dimension, {index: column.name for index, column in enumerate(columns)}),
+        output=Features(len(classes) or facts.outputs, dict(enumerate(classes))),
+        columns=tuple(TypedColumn(column.name, column.unit) for column in columns),
+        classes=classes,
+        tags=tuple(words.get("tags", ())),
+    )
+
+
+def _describe(model: Any, facts: ModelFacts, rkme: Rkme, rows: int) -> str:
+    last = getattr(model, "steps", [("", model)])[-1][1]
+    kind = f"{facts.task.capitalize()} by {type(last).__name__}"
+    return f"{kind}, trained on {rows} rows of {rkme.dimension} columns."
+
+
+def _responder(model: Any, X: Any, facts: ModelFacts) -> Callable[[Any], Any]:
+    """Return a function from points (K, d) to the model's answers there, (K, outputs) numbers."""
+    as_input = _namer(X, facts.columns)
+    if facts.classes is None:
+        return lambda points: model.predict(as_input(points))
+    if "predict_proba" in facts.methods:
+        return lambda points: model.predict_proba(as_input(points))
+    classes = np.asarray(facts.classes)
+    return lambda points: np.asarray(model.predict(as_input(points)))[:, None] == classes[None, :]
+
+
+def _namer(X: Any, columns: Sequence[str] | None) -> Callable[[Any], Any]:
+    """Return what gives an array (K, d) the form of X: a model fitted on a frame wants the names."""
+    import narwhals as nw
+
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    if columns is None or not isinstance(frame, nw.DataFrame):
+        return lambda points: points
+    backend = frame.implementation
+    return lambda points: nw.from_numpy(points, schema=list(columns), backend=backend).to_native()
