@@ -33,7 +33,7 @@ from .limits import FOLDS_MAX, FOLDS_MIN, PROBABILITY_FLOOR
 RIDGE_ALPHAS = np.logspace(-2, 3, 11)
 """Candidate penalties on standardised features, from nearly none to nearly a constant prediction."""
 
-LOGISTIC_CS = np.logspace(-3, 2, 6)
+LOGISTIC_CS = np.logspace(-2, 1, 4)
 """Candidate inverse penalties on standardised features."""
 
 LOGISTIC_C_DEFAULT = 0.1
