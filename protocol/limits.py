@@ -180,8 +180,8 @@ RECONCILE_LEGS_MAX = 32
 RECONCILE_RANGES_MAX = 1024
 """(W) Ranges of one message."""
 
-RECONCILE_ENTRIES_MAX = 2048
-"""(W) Entries of one range: 22 bytes each, so that they fit a frame."""
+RECONCILE_ENTRIES_MAX = 1500
+"""(W) Entries of one range: at most 36 bytes each, so that they fit a frame."""
 
 RECONCILE_LIST_MAX = 6
 """Entries up to which a range is listed instead of split: about where both cost the same bytes."""
@@ -340,3 +340,9 @@ DUPLICATES_BEFORE_PRUNE = 3
 
 CARDS_PER_REQUEST = 24
 """Cards asked for at once: their answer fits one frame even when all are as large as allowed."""
+
+PULL_PAUSE_SECONDS_MAX = 30.0
+"""Longest pause before peers that did not have a catalogue are asked again."""
+
+RECONCILE_QUEUE_MAX = 100_000
+"""Keys that wait to be asked for at one peer."""

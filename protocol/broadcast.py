@@ -1,0 +1,206 @@
+"""News travels along a tree of links; repair is the truth, this is only speed.
+
+Theory of operation, after Plumtree (Leitão, Pereira, Rodrigues, 2007). Each scope has one tree. New links are
+*eager*: news is pushed over them. Who gets the same news ``DUPLICATES_BEFORE_PRUNE`` times from a peer asks
+it to prune: the link becomes *lazy*, and only names of heads go over it, collected for ``LAZY_SECONDS``. Who
+hears of a head that does not come by itself within two round trips grafts: asks for it and makes the link
+eager again. So the eager links become a spanning tree, and the lazy ones mend it. One late link is no reason
+to change the tree (the threshold is corrosion's, since with many senders it would never settle).
+
+Rules of this file:
+
+1. Only what was verified down to its cards is pushed on: nothing unverified passes an honest node.
+2. News is forwarded once: afterwards it is answered from a bounded store, or by the head alone.
+3. Every queue has a bound, and what falls off it is brought by repair.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from .context import Context
+from .events import TimerKind
+from .exchange import Graft, IHave, Prune
+from .limits import (
+    ANNOUNCED_HEADS_MAX,
+    ANNOUNCED_MAX,
+    DUPLICATES_BEFORE_PRUNE,
+    GRAFT_SECONDS_MAX,
+    GRAFT_SECONDS_MIN,
+    LAZY_QUEUE_MAX,
+    LAZY_SECONDS,
+    PUSH_BYTES_MAX,
+    PUSHED_FRAMES_MAX,
+    PUSHED_FRAMES_SECONDS,
+    REMOVED_IDS_MAX,
+)
+from .messages import MESSAGE, News
+
+
+@dataclass(slots=True)
+class Branch:
+    """What is known of one link in one tree."""
+
+    eager: bool = True
+    duplicates: int = 0
+    queue: list[bytes] = field(default_factory=list)
+    """Heads to be announced at the next LAZY timer."""
+
+
+class Broadcast:
+    """The trees of one node."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._branches: dict[tuple[bytes, bytes], Branch] = {}
+        """(scope, peer) -> branch."""
+        self._pushed: OrderedDict[bytes, tuple[float, bytes]] = OrderedDict()
+        """Head hash -> (when, frame)."""
+        self._announced: OrderedDict[bytes, list[tuple[bytes, bytes]]] = OrderedDict()
+        """Head hash -> who announced it, as (scope, peer)."""
+        self._lazy_timer = False
+
+    def connected(self, peer: bytes, scopes: Iterable[bytes]) -> None:
+        """Begin with an eager link in each tree."""
+        for scope in scopes:
+            self._branches[scope, peer] = Branch()
+
+    def disconnected(self, peer: bytes) -> None:
+        """Forget the link."""
+        for place in [place for place in self._branches if place[1] == peer]:
+            del self._branches[place]
+
+    def eager_peers(self, scope: bytes) -> list[bytes]:
+        """Return the peers that news of a scope is pushed to."""
+        return [peer for (of, peer), branch in self._branches.items() if of == scope and branch.eager]
+
+    def push(
+        self,
+        scope: bytes,
+        head: bytes,
+        news: News,
+        source: bytes | None,
+    ) -> int:
+        """Push verified news to the eager peers and announce it to the lazy ones; return how many got it.
+
+        Parameters
+        ----------
+        scope, head
+            The tree, and the hash of the head's envelope.
+        news
+            What to push; its changes are left out when they are too large.
+        source
+            The peer that it came from; None for own news.
+        """
+        frame = MESSAGE.encode(_within_limits(news))
+        self._remember(head, frame)
+        self._announced.pop(head, None)
+        pushed = 0
+        for (of, peer), branch in self._branches.items():
+            if of != scope or peer == source:
+                continue
+            if branch.eager:
+                self._context.send_frame(peer, frame)
+                pushed += 1
+            elif len(branch.queue) < LAZY_QUEUE_MAX:
+                branch.queue.append(head)
+        self._set_lazy_timer()
+        return pushed
+
+    def duplicate(self, scope: bytes, peer: bytes) -> None:
+        """Count news that was known; after a few the link becomes lazy."""
+        branch = self._branches.get((scope, peer))
+        if branch is None or not branch.eager:
+            return
+        branch.duplicates += 1
+        if branch.duplicates >= DUPLICATES_BEFORE_PRUNE:
+            branch.eager = False
+            branch.duplicates = 0
+            self._context.send(peer, Prune(scope))
+
+    def fresh(self, scope: bytes, peer: bytes) -> None:
+        """Note that news came first over this link: it belongs to the tree."""
+        branch = self._branches.get((scope, peer))
+        if branch is not None:
+            branch.duplicates = 0
+            branch.eager = True
+
+    def pruned(self, peer: bytes, message: Prune) -> None:
+        """Push no more to a peer that gets its news elsewhere."""
+        branch = self._branches.get((message.scope, peer))
+        if branch is not None:
+            branch.eager = False
+
+    def announced(self, peer: bytes, scope: bytes, heads: Sequence[bytes]) -> None:
+        """Wait a little for heads that are not known here, then ask for them."""
+        source = self._context.peers[peer]
+        for head in heads:
+            if head not in self._announced:
+                round_trip = source.round_trip if source.round_trip is not None else GRAFT_SECONDS_MIN
+                seconds = min(max(2 * round_trip, GRAFT_SECONDS_MIN), GRAFT_SECONDS_MAX)
+                self._context.timer(TimerKind.GRAFT, seconds * self._context.stretch, head)
+            self._announced.setdefault(head, [])
+            if (scope, peer) not in self._announced[head]:
+                self._announced[head].append((scope, peer))
+        while len(self._announced) > ANNOUNCED_MAX:
+            self._announced.popitem(last=False)
+
+    def graft_due(self, head: bytes) -> None:
+        """Ask the next of those who announced a head that has not come."""
+        waiting = self._announced.get(head, [])
+        while waiting:
+            scope, peer = waiting.pop(0)
+            branch = self._branches.get((scope, peer))
+            if branch is not None:
+                branch.eager = True
+                branch.duplicates = 0
+                self._context.send(peer, Graft(scope, head))
+                self._context.timer(TimerKind.GRAFT, GRAFT_SECONDS_MAX * self._context.stretch, head)
+                return
+        self._announced.pop(head, None)
+
+    def grafted(self, peer: bytes, message: Graft) -> bool:
+        """Push to a peer again, beginning with the head it asks for; False when that is no longer stored."""
+        branch = self._branches.get((message.scope, peer))
+        if branch is not None:
+            branch.eager = True
+            branch.duplicates = 0
+        stored = self._pushed.get(message.head)
+        if stored is None:
+            return False
+        self._context.send_frame(peer, stored[1])
+        return True
+
+    def flush(self) -> None:
+        """Send the announcements that were collected."""
+        self._lazy_timer = False
+        for (scope, peer), branch in self._branches.items():
+            for start in range(0, len(branch.queue), ANNOUNCED_HEADS_MAX):
+                heads = tuple(branch.queue[start : start + ANNOUNCED_HEADS_MAX])
+                self._context.send(peer, IHave(scope, heads))
+            branch.queue.clear()
+
+    def expire(self) -> None:
+        """Forget frames that nobody asks for any more."""
+        oldest = self._context.now - PUSHED_FRAMES_SECONDS
+        while self._pushed and next(iter(self._pushed.values()))[0] < oldest:
+            self._pushed.popitem(last=False)
+
+    def _remember(self, head: bytes, frame: bytes) -> None:
+        self._pushed[head] = (self._context.now, frame)
+        while len(self._pushed) > PUSHED_FRAMES_MAX:
+            self._pushed.popitem(last=False)
+
+    def _set_lazy_timer(self) -> None:
+        if not self._lazy_timer and any(branch.queue for branch in self._branches.values()):
+            self._lazy_timer = True
+            self._context.timer(TimerKind.LAZY, LAZY_SECONDS)
+
+
+def _within_limits(news: News) -> News:
+    """Return the news, without its changes when they are too large to be pushed."""
+    if len(news.removed) <= REMOVED_IDS_MAX and sum(map(len, news.cards)) <= PUSH_BYTES_MAX:
+        return news
+    return News(news.envelope, 0, (), ())

@@ -1,0 +1,245 @@
+"""What a node wants done: the closed set of outputs of :class:`~skerry.protocol.state.State`.
+
+Rules of this file:
+
+1. The driver carries effects out in the order given, and *a Store is durable before any later Send is written
+   to a socket*. For a node's own heads durable means fsync; a crash may lose what was stored about others.
+2. Effects are frozen and carry data only. An effect names a peer by its node key.
+3. A Store operation says what the disk shall hold afterwards, never how: applying one twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .events import Timer
+from .violations import Violation
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write one frame to a connected peer. Frames to one peer keep their order."""
+
+    peer: bytes
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Dial; answered by ``Connected`` or ``ConnectFailed``.
+
+    ``target`` is a node key, whose record the driver finds in ``record``, or a bootstrap address
+    ``host:port#certificate-hash``.
+    """
+
+    target: bytes | str
+    record: bytes = b""
+    """The envelope of the signed node record when ``target`` is a node key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """Close the connection after the frames before it were written; ``Disconnected`` follows."""
+
+    peer: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Fire ``timer`` at the monotonic time ``at`` (seconds); replaces an earlier setting of the same
+    timer."""
+
+    timer: Timer
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Misbehaved:
+    """A peer broke a rule. For logs and counters: its consequences are effects of their own."""
+
+    peer: bytes
+    violation: Violation
+    detail: str
+
+
+# What the disk shall hold.
+
+
+@dataclass(frozen=True, slots=True)
+class PutCharters:
+    """The verified charter chain of an owner, or both rivals of a frozen one, replacing what was stored."""
+
+    owner: bytes
+    chains: tuple[tuple[bytes, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PutHead:
+    """The newest verified head of (scope, node key), whose cards may not be whole yet.
+
+    ``other`` is the second envelope of an equivocation, else empty.
+    """
+
+    scope: bytes
+    node_key: bytes
+    head: bytes
+    other: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class PutCatalogue:
+    """The catalogue under the newest head is whole: in one transaction add and remove cards and show it.
+
+    ``added`` may hold cards that were stored as pending; they stop being pending.
+    """
+
+    scope: bytes
+    node_key: bytes
+    head: bytes
+    added: tuple[bytes, ...]
+    removed: tuple[bytes, ...]
+    """Card hashes."""
+    own: bool = False
+    """Set for a head that this node signed: it must survive a power cut before a later Send."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutPendingCards:
+    """Verified cards of a catalogue that is not whole yet, so that a restart need not fetch them again."""
+
+    scope: bytes
+    node_key: bytes
+    cards: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DropCatalogue:
+    """Forget head and cards of (scope, node key), pending ones included."""
+
+    scope: bytes
+    node_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PutNodeRecord:
+    """The newest node record of a node key."""
+
+    node_key: bytes
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DropNodeRecord:
+    """Forget the record of a node key."""
+
+    node_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PutAnchors:
+    """The long-lived peers to dial first after a restart, replacing those stored before."""
+
+    node_keys: tuple[bytes, ...]
+
+
+StoreOperation = (
+    PutCharters
+    | PutHead
+    | PutCatalogue
+    | PutPendingCards
+    | DropCatalogue
+    | PutNodeRecord
+    | DropNodeRecord
+    | PutAnchors
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Apply the operation to the disk."""
+
+    operation: StoreOperation
+
+
+# What the rest of the node is told.
+
+
+@dataclass(frozen=True, slots=True)
+class CardsChanged:
+    """The cards shown for (scope, node key) changed; the search index follows these.
+
+    While a new catalogue is pulled the last whole one stays shown; after 60 s the verified part of the new
+    one takes its place, and ``complete`` is false until it is whole.
+    """
+
+    scope: bytes
+    node_key: bytes
+    owner: bytes
+    head: bytes
+    """Hash of the head's envelope."""
+    added: tuple[bytes, ...]
+    """Encoded cards."""
+    removed: tuple[bytes, ...]
+    """Card hashes. A new version of a card comes with the hash of the old one here."""
+    complete: bool = True
+    disputed: bool = False
+    """The key signed two heads with one number: shown marked, never recommended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A ``Publish`` is signed, stored, and sent to ``peers`` peers."""
+
+    token: int
+    head: bytes
+    """The envelope."""
+    seq: int
+    peers: int
+
+
+@dataclass(frozen=True, slots=True)
+class PublishRefused:
+    """A ``Publish`` changed nothing."""
+
+    token: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalFailed:
+    """This node's own head could not be signed anew; its lease will end unless the cause is removed."""
+
+    scope: bytes
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKeyElsewhere:
+    """Someone else signs with this node's key: the folder was copied, or the key stolen."""
+
+    scope: bytes
+    epoch: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disputed:
+    """A node key signed two heads with one (epoch, seq). ``proof`` is both envelopes."""
+
+    scope: bytes
+    node_key: bytes
+    proof: tuple[bytes, bytes] = field(repr=False)
+
+
+Delivery = CardsChanged | Published | PublishRefused | RenewalFailed | OwnKeyElsewhere | Disputed
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Tell the rest of the node."""
+
+    what: Delivery
+
+
+Effect = Send | Connect | Disconnect | SetTimer | Store | Deliver | Misbehaved

@@ -1,0 +1,426 @@
+"""The heads of one scope that this node holds, and the catalogues under them.
+
+Theory of operation. A head is *admitted* when it verifies against its owner's charters and is newer than the
+one held for its node key. Admitting depends on rules that every node computes alike, so the sets of heads,
+and with them the digests, converge whatever happens to the cards. A head whose catalogue is whole is *shown*.
+Between the two the last whole catalogue stays shown.
+
+Rules of this file:
+
+1. What is held for a key only grows in (epoch, seq), until its lease has ended.
+2. Of two heads with one (epoch, seq) the one with the smaller hash is held, the other beside it as the proof.
+   That a key is disputed is part of what the digest covers, so the proof spreads like any head.
+3. A catalogue changes as a whole, and only into one whose root the held head signs.
+4. Charters are part of the set as well, under their owner's id: a revocation spreads by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from skerry.errors import SkerryError
+
+from .card import Card, verify_card
+from .catalogue import Catalogue, Entry
+from .context import Context
+from .effects import CardsChanged, Disputed, DropCatalogue, PutCatalogue, PutHead
+from .envelope import Verified, open_envelope
+from .errors import RemoteProtocolError
+from .hashing import tagged_hash
+from .head import HEAD, HEAD_TYPE, Head, Relation, relate, verify_head
+from .limits import CLOCK_TOLERANCE_SECONDS, HEADS_MAX
+from .owners import Owners
+from .reconcile import Entry as SetEntry
+from .reconcile import HeadSet
+from .snapshot import StoredCatalogue
+from .violations import Violation
+
+
+class Outcome(Enum):
+    """What became of a head that was offered."""
+
+    NEW = "new"
+    """It is held now."""
+    SAME = "same"
+    """It was held already."""
+    OLDER = "older"
+    """A newer one is held."""
+    DISPUTED = "disputed"
+    """It and the one held are two of one number, and that was not known."""
+    NO_CHARTERS = "no-charters"
+    """The charters it needs are not known: ask for them."""
+    NO_ROOM = "no-room"
+
+
+@dataclass(slots=True)
+class Held:
+    """What is held for one node key."""
+
+    head: Verified[Head]
+    other: Verified[Head] | None = None
+    """The second head of an equivocation."""
+    shown: Verified[Head] | None = None
+    """The head whose catalogue is whole."""
+    catalogue: Catalogue = field(default_factory=Catalogue)
+    cards: dict[bytes, bytes] = field(default_factory=dict)
+    """Card hash -> card, exactly those of ``catalogue``."""
+    partial: dict[bytes, bytes] | None = None
+    """What is shown instead of ``cards`` while a pull takes long: the verified part of the new catalogue."""
+
+    hidden: set[bytes] = field(default_factory=set)
+    """Hashes of cards that are not shown, since their sketch does not follow from their specification."""
+
+    @property
+    def whole(self) -> bool:
+        """Return whether the newest head's catalogue is whole."""
+        return self.shown is not None and self.shown.hash == self.head.hash
+
+    @property
+    def visible(self) -> dict[bytes, bytes]:
+        """Return the cards that are shown now."""
+        cards = self.cards if self.partial is None else self.partial
+        if not self.hidden:
+            return cards
+        return {digest: card for digest, card in cards.items() if digest not in self.hidden}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A catalogue that became whole: what news says about it."""
+
+    head: Verified[Head]
+    since: int
+    cards: tuple[bytes, ...]
+    removed: tuple[bytes, ...]
+    """Card ids."""
+
+
+class Index:
+    """The heads and catalogues of one scope."""
+
+    def __init__(self, context: Context, owners: Owners, scope: bytes) -> None:
+        self._context = context
+        self._owners = owners
+        self.scope = scope
+        self.heads: dict[bytes, Held] = {}
+        self.set = HeadSet()
+        self._by_hash: dict[bytes, bytes] = {}
+        """Hash of a held or shown head -> node key."""
+
+    # Looking up.
+
+    def holder(self, head: bytes) -> Held | None:
+        """Return what is held for the key that signed a head, given the head's hash."""
+        key = self._by_hash.get(head)
+        return None if key is None else self.heads[key]
+
+    def envelopes(self, key: bytes) -> list[tuple[bytes, bytes]]:
+        """Return (owner, envelope) of what proves the state of a node key; of an owner, no envelope."""
+        held = self.heads.get(key)
+        if held is None:
+            return [(key, b"")]
+        proof = [held.head] if held.other is None else [held.head, held.other]
+        return [(item.value.owner, item.raw) for item in proof]
+
+    def owners_held(self) -> set[bytes]:
+        """Return the owners of whom a head is held."""
+        return {held.head.value.owner for held in self.heads.values()}
+
+    # Heads.
+
+    def admit(self, raw: bytes) -> tuple[Outcome, bytes]:
+        """Judge a head and hold it when it is new; return the outcome and its node key.
+
+        Raises
+        ------
+        RemoteProtocolError
+            It does not verify, or must not follow the one held.
+        """
+        envelope = open_envelope(raw, HEAD_TYPE)
+        if envelope.hash in self._by_hash:
+            key = self._by_hash[envelope.hash]
+            return (Outcome.SAME if self._holds(key, envelope.hash) else Outcome.OLDER), key
+        value = HEAD.decode(envelope.body)
+        if value.scope != self.scope:
+            raise RemoteProtocolError(Violation.UNEXPECTED, "a head of another scope", where="head")
+        trust = self._owners.get(value.owner)
+        if trust is None or value.epoch > trust.charter.epoch:
+            return Outcome.NO_CHARTERS, value.node_key
+        return self._hold(verify_head(raw, trust, self._context.wall)), value.node_key
+
+    def _holds(self, key: bytes, digest: bytes) -> bool:
+        held = self.heads[key]
+        return digest == held.head.hash or (held.other is not None and digest == held.other.hash)
+
+    def _hold(self, head: Verified[Head]) -> Outcome:
+        key = head.value.node_key
+        held = self.heads.get(key)
+        if held is None:
+            if len(self.heads) >= HEADS_MAX:
+                return Outcome.NO_ROOM
+            held = self.heads[key] = Held(head)
+            self._put(key, held)
+            return Outcome.NEW
+        relation = relate(held.head, head)
+        if relation is Relation.EQUIVOCATION:
+            return self._dispute(key, held, head)
+        if relation is Relation.NEWER:
+            self._replace(held, head, None)
+            self._put(key, held)
+            return Outcome.NEW
+        return Outcome.SAME if relation is Relation.SAME else Outcome.OLDER
+
+    def _dispute(self, key: bytes, held: Held, head: Verified[Head]) -> Outcome:
+        """Hold the two smallest of the heads with one number."""
+        known = [held.head] if held.other is None else [held.head, held.other]
+        smallest = sorted([*known, head], key=lambda item: item.hash)[:2]
+        if head not in smallest:
+            return Outcome.SAME
+        self._replace(held, smallest[0], smallest[1])
+        self._put(key, held)
+        if len(known) == 1:
+            self._context.deliver(Disputed(self.scope, key, (smallest[0].raw, smallest[1].raw)))
+            self._changed(held, (), ())
+        return Outcome.DISPUTED
+
+    def _replace(self, held: Held, head: Verified[Head], other: Verified[Head] | None) -> None:
+        for old in (held.head, held.other):
+            if old is not None and (held.shown is None or old.hash != held.shown.hash):
+                self._by_hash.pop(old.hash, None)
+        held.head, held.other = head, other
+
+    def _put(self, key: bytes, held: Held) -> None:
+        """Enter what is held into the set and onto the disk."""
+        self._enter(key, held)
+        other = b"" if held.other is None else held.other.raw
+        self._context.store(PutHead(self.scope, key, held.head.raw, other))
+
+    def _enter(self, key: bytes, held: Held) -> None:
+        value = held.head.value
+        for head in (held.head, held.other):
+            if head is not None:
+                self._by_hash[head.hash] = key
+        statement = held.head.hash
+        if held.other is not None:
+            statement = tagged_hash("skerry/disputed/1", statement)
+        self.set.put(key, SetEntry(value.epoch, value.seq, statement))
+        self.put_charters(value.owner)
+
+    def put_charters(self, owner: bytes) -> None:
+        """Enter an owner's charters into the set."""
+        trust = self._owners.get(owner)
+        if trust is None:
+            return
+        newest = sorted(chain[-1] for chain in trust.chains)
+        statement = tagged_hash("skerry/charters/1", *(open_envelope(raw).hash for raw in newest))
+        version = max(map(len, trust.chains))
+        self.set.put(owner, SetEntry(trust.charter.epoch, version, statement))
+
+    # Catalogues.
+
+    def complete_unchanged(self, held: Held) -> Change | None:
+        """Show the newest head when the catalogue held is the one it signs already: a renewal."""
+        return self._show(held, [], []) if held.catalogue.matches(held.head.value) else None
+
+    def complete(
+        self, held: Held, cards: Sequence[Verified[Card]], removed: Sequence[bytes]
+    ) -> Change | None:
+        """Change the catalogue and show it when it becomes the one that the newest head signs.
+
+        Parameters
+        ----------
+        held
+            What is held for the node key.
+        cards
+            New cards and new versions.
+        removed
+            Ids to remove.
+
+        Returns
+        -------
+        Change or None
+            None when the result is not what the head signs; nothing was changed then.
+
+        Raises
+        ------
+        RemoteProtocolError
+            The cards cannot be a catalogue at all.
+        """
+        entries = [Entry(card.value.id, card.value.island, card.hash) for card in cards]
+        undo = held.catalogue.update(entries, removed)
+        if not held.catalogue.matches(held.head.value):
+            held.catalogue.update(*undo)
+            return None
+        return self._show(held, cards, [entry.hash for entry in undo[0]], removed)
+
+    def publish(
+        self,
+        sign: Callable[[bytes, int], Verified[Head]],
+        cards: Sequence[Verified[Card]],
+        removed: Sequence[bytes],
+    ) -> Change:
+        """Change this node's own catalogue and show it under a new head, which ``sign`` makes of root and
+        count.
+
+        Raises
+        ------
+        LocalProtocolError, RemoteProtocolError
+            Whatever ``sign`` or the catalogue raises; nothing was changed then.
+        """
+        held = self.heads.get(self._context.key)
+        catalogue = Catalogue() if held is None else held.catalogue
+        entries = [Entry(card.value.id, card.value.island, card.hash) for card in cards]
+        undo = catalogue.update(entries, removed)
+        try:
+            head = sign(catalogue.root, catalogue.count)
+        except SkerryError:
+            catalogue.update(*undo)
+            raise
+        if held is None:
+            held = self.heads[self._context.key] = Held(head, catalogue=catalogue)
+        self._replace(held, head, None)
+        self._enter(self._context.key, held)
+        return self._show(held, cards, [entry.hash for entry in undo[0]], removed)
+
+    def _show(
+        self,
+        held: Held,
+        cards: Sequence[Verified[Card]],
+        gone: Sequence[bytes],
+        removed: Sequence[bytes] = (),
+    ) -> Change:
+        before, visible = held.shown, held.visible
+        added = {card.hash: card.raw for card in cards}
+        for digest in gone:
+            if digest not in added:
+                held.cards.pop(digest, None)
+        held.cards.update(added)
+        if before is not None and before.hash not in (held.head.hash, held.other.hash if held.other else b""):
+            self._by_hash.pop(before.hash, None)
+        held.shown = held.head
+        partial, held.partial = held.partial, None
+        own = held.head.value.node_key == self._context.key
+        lost = tuple(digest for digest in gone if digest not in added)
+        self._context.store(
+            PutCatalogue(
+                self.scope, held.head.value.node_key, held.head.raw, tuple(added.values()), lost, own
+            )
+        )
+        if partial is None:
+            self._changed(held, tuple(added.values()), lost)
+        else:
+            self._changed(held, *_difference(visible, held.cards))
+        since = before.value.seq if before is not None else 0
+        return Change(held.head, since, tuple(added.values()), tuple(removed))
+
+    def show_partial(self, held: Held, verified: dict[bytes, bytes]) -> None:
+        """Show the verified part of the newest head's catalogue in place of the last whole one."""
+        visible = held.visible
+        held.partial = verified
+        added, removed = _difference(visible, verified)
+        if added or removed:
+            self._changed(held, added, removed)
+
+    def _changed(self, held: Held, added: tuple[bytes, ...], removed: tuple[bytes, ...]) -> None:
+        value = held.head.value
+        self._context.deliver(
+            CardsChanged(
+                scope=self.scope,
+                node_key=value.node_key,
+                owner=value.owner,
+                head=held.head.hash,
+                added=added,
+                removed=removed,
+                complete=held.partial is None,
+                disputed=held.other is not None,
+            )
+        )
+
+    def hide(self, held: Held, card_id: bytes) -> None:
+        """Show a card no more: its numbers were found to be false."""
+        entry = held.catalogue.find(card_id)
+        if entry is not None and entry.hash not in held.hidden:
+            held.hidden.add(entry.hash)
+            self._changed(held, (), (entry.hash,))
+
+    # Ending.
+
+    def drop(self, key: bytes) -> None:
+        """Forget a node key and what is held for it."""
+        held = self.heads.pop(key)
+        for head in (held.head, held.other, held.shown):
+            if head is not None:
+                self._by_hash.pop(head.hash, None)
+        self.set.remove(key)
+        self._context.store(DropCatalogue(self.scope, key))
+        removed = tuple(held.visible)
+        held.partial = {}
+        self._changed(held, (), removed)
+
+    def expire(self) -> list[bytes]:
+        """Drop the heads whose lease has ended for everybody; return their keys."""
+        oldest = self._context.wall - CLOCK_TOLERANCE_SECONDS
+        ended = [key for key, held in self.heads.items() if held.head.value.lease < oldest]
+        for key in ended:
+            self.drop(key)
+        return ended
+
+    def recheck(self, owner: bytes) -> list[bytes]:
+        """Drop the heads that an owner's new charters no longer cover; return their keys."""
+        trust = self._owners.get(owner)
+        dropped = []
+        for key, held in list(self.heads.items()):
+            if held.head.value.owner != owner or trust is None:
+                continue
+            try:
+                verify_head(held.head.raw, trust, self._context.wall)
+            except RemoteProtocolError:
+                self.drop(key)
+                dropped.append(key)
+        if trust is not None and (dropped or owner in self.set or owner in self.owners_held()):
+            self.put_charters(owner)
+        return dropped
+
+    # Starting.
+
+    def restore(self, stored: StoredCatalogue) -> Held | None:
+        """Take over what the disk holds for one node key; what does not verify is left to be pulled again."""
+        held: Held | None = None
+        for raw in (stored.shown, stored.head, stored.other):
+            if not raw:
+                continue
+            try:
+                _, key = self.admit(raw)
+            except RemoteProtocolError:
+                continue
+            held = self.heads.get(key)
+            if held is not None and raw == stored.shown == held.head.raw:
+                self._restore_catalogue(held, stored.cards.values())
+        return held
+
+    def _restore_catalogue(self, held: Held, raw_cards: Iterable[bytes]) -> None:
+        owner = held.head.value.owner
+        cards = list(_verified(raw_cards, owner))
+        try:
+            self.complete(held, cards, [])
+        except RemoteProtocolError:
+            return
+
+
+def _verified(raw_cards: Iterable[bytes], owner: bytes) -> Iterator[Verified[Card]]:
+    """Yield the cards that verify."""
+    for raw in raw_cards:
+        try:
+            yield verify_card(raw, owner=owner)
+        except RemoteProtocolError:
+            continue
+
+
+def _difference(
+    before: dict[bytes, bytes], after: dict[bytes, bytes]
+) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """Return the cards that ``after`` has more, and the hashes that it has no longer."""
+    added = tuple(card for digest, card in after.items() if digest not in before)
+    return added, tuple(digest for digest in before if digest not in after)

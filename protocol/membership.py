@@ -1,0 +1,359 @@
+"""Which nodes this one knows, and which of them it is connected to.
+
+Theory of operation, after HyParView (Leitão, Pereira, Rodrigues, 2007). The *active view* is the connections:
+this node dials until it has ``LINKS_CHOSEN_MIN`` links of its own choice and ``LINKS_TARGET`` in all, and
+takes inbound ones up to ``LINKS_MAX``. The *passive view* is signed node records of others, refreshed by
+*shuffles*: every so often a peer is offered a few of them, by short ids, and asks for those it does not know.
+Up to ``FULL_MEMBERSHIP_MAX`` nodes the passive view is everybody, and a record that is new is offered to all
+peers at once. A node without any other link says so when it connects and is taken in even by a full node,
+which lets go of its worst inbound link instead. A refused dialler may stay ``VISIT_SECONDS``: long enough for
+a repair and a shuffle, so that separated components merge even when every view is full.
+
+Rules of this file:
+
+1. Links that this node chose are never given up for inbound ones: who floods us cannot surround us.
+2. A record is kept only if it is signed by the key it names and its lease has not ended; a higher seq
+   replaces a lower one.
+3. Addresses that are not global are dialled only when configured or told by a peer of the same network.
+4. Dials are bounded: so many at once, one at a time for a target, with doubling pauses after failures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .addresses import is_global, network_of
+from .context import Context
+from .effects import Connect, DropNodeRecord, PutAnchors, PutNodeRecord
+from .envelope import Verified
+from .events import TimerKind
+from .exchange import Full, Neighbour, NodesRequest, Offer
+from .limits import (
+    ANCHORS_MAX,
+    BOOTSTRAP_MAX,
+    CLOCK_TOLERANCE_SECONDS,
+    DIAL_PAUSE_SECONDS_MAX,
+    DIAL_PAUSE_SECONDS_MIN,
+    DIAL_SECONDS,
+    DIALS_MAX,
+    FULL_MEMBERSHIP_MAX,
+    LINKS_CHOSEN_MIN,
+    LINKS_HARD_MAX,
+    LINKS_MAX,
+    LINKS_TARGET,
+    LOST_TOGETHER_SECONDS,
+    NODES_KNOWN_MAX,
+    REJOIN_SECONDS,
+    SHUFFLE_IDS,
+    SHUFFLE_SECONDS,
+    VISIT_SECONDS,
+)
+from .messages import Records
+from .node_record import NodeRecord
+from .owners import Owners
+
+OFFER_ID_BYTES = 8
+"""Bytes of a record's hash that name it in an offer: a collision costs one needless or one missed request."""
+
+
+@dataclass(slots=True)
+class Pause:
+    """How long a target is left alone: doubles with each failure."""
+
+    failures: int = 0
+    until: float = 0.0
+
+
+@dataclass(slots=True)
+class Known:
+    """A node of the passive view (the connected ones are in it too)."""
+
+    record: Verified[NodeRecord]
+    dialable: bool
+    """Whether rule 3 lets this node dial it."""
+
+
+class Membership:
+    """The active and the passive view of one node."""
+
+    def __init__(self, context: Context, owners: Owners) -> None:
+        self._context = context
+        self._owners = owners
+        self.known: dict[bytes, Known] = {}
+        self.own: Verified[NodeRecord] | None = None
+        self.visiting: dict[bytes, float] = {}
+        """Peers that stay for a repair only -> until when."""
+        self._bootstrap: tuple[str, ...] = ()
+        self._anchors: tuple[bytes, ...] = ()
+        self._dialling: dict[bytes | str, float] = {}
+        self._pauses: dict[bytes | str, Pause] = {}
+        self._lost: list[float] = []
+        self._rejoin_at = 0.0
+
+    # Starting.
+
+    def restore(self, records: Iterable[Verified[NodeRecord]], anchors: tuple[bytes, ...]) -> None:
+        """Take over what the disk holds; addresses that were dialled before the restart may be dialled
+        again."""
+        for record in records:
+            if record.value.node_key != self._context.key:
+                self.known[record.value.node_key] = Known(record, dialable=True)
+        self._anchors = anchors
+
+    def own_record(self, record: Verified[NodeRecord]) -> None:
+        """Take over this node's own record, and tell the peers that it is new."""
+        self.own = record
+        self._context.store(PutNodeRecord(record.value.node_key, record.raw))
+        for key in self._context.peers:
+            self._offer(key, [record.hash[:OFFER_ID_BYTES]], wants_offer=False)
+
+    def owners_known(self) -> set[bytes]:
+        """Return the owners of the nodes known."""
+        return {known.record.value.owner for known in self.known.values()}
+
+    def _records(self) -> list[Verified[NodeRecord]]:
+        own = [] if self.own is None else [self.own]
+        return [*own, *(known.record for known in self.known.values())]
+
+    def configure(self, bootstrap: tuple[str, ...]) -> None:
+        """Take over the bootstrap addresses and look whether links are missing."""
+        self._bootstrap = bootstrap[:BOOTSTRAP_MAX]
+        self._pauses = {target: pause for target, pause in self._pauses.items() if isinstance(target, bytes)}
+        self.look_after_links()
+
+    def start(self) -> None:
+        """Set the timers."""
+        self._rejoin_at = self._context.now + REJOIN_SECONDS
+        self._context.timer(TimerKind.DIAL, DIAL_SECONDS)
+        self._context.timer(TimerKind.SHUFFLE, SHUFFLE_SECONDS * self._context.rng.random())
+
+    # Links.
+
+    @property
+    def links(self) -> list[bytes]:
+        """The active view, in the order in which the connections came up."""
+        return [key for key in self._context.peers if key not in self.visiting]
+
+    def connected(self, key: bytes, *, outbound: bool) -> None:
+        """Greet a new peer: say how much this node needs it, and offer what it may not know."""
+        self._dialling.pop(key, None)
+        self._pauses.pop(key, None)
+        self._dialling = {
+            target: at for target, at in self._dialling.items() if not self._is_bootstrap_of(target, key)
+        }
+        if outbound:
+            self._context.send(key, Neighbour(alone=len(self.links) == 1))
+        elif len(self._context.peers) > LINKS_HARD_MAX:
+            self._refuse(key)
+        self._offer(key, self._sample(FULL_MEMBERSHIP_MAX), wants_offer=False)
+
+    def neighbour(self, key: bytes, message: Neighbour) -> None:
+        """Take an inbound peer into the active view, or let it visit only."""
+        if len(self.links) <= LINKS_MAX or self._context.peers[key].outbound:
+            return
+        worst = self._worst_inbound(key) if message.alone else None
+        self._refuse(key if worst is None else worst)
+
+    def refused(self, key: bytes) -> None:
+        """Use the visit that a full peer allows, and look elsewhere."""
+        self.visiting[key] = self._context.now + VISIT_SECONDS
+        self._pause(key)
+        self._context.timer(TimerKind.DIAL, DIAL_PAUSE_SECONDS_MIN)
+
+    def disconnected(self, key: bytes) -> None:
+        """Note a lost link; several at once make this node doubt itself."""
+        self.visiting.pop(key, None)
+        now = self._context.now
+        self._lost = [at for at in self._lost if at > now - LOST_TOGETHER_SECONDS] + [now]
+        if len(self._lost) >= 3 and len(self._lost) > len(self.links):
+            self._context.suspect_self()
+        self._pause(key)
+        self._context.timer(TimerKind.DIAL, DIAL_PAUSE_SECONDS_MIN * self._context.rng.random())
+
+    def connect_failed(self, target: bytes | str) -> None:
+        """Leave a target alone for a while."""
+        if self._dialling.pop(target, None) is not None:
+            self._pause(target)
+            self.look_after_links()
+
+    def tick(self) -> None:
+        """Do what the DIAL timer is for."""
+        self._context.timer(TimerKind.DIAL, DIAL_SECONDS)
+        self._end_visits()
+        self.look_after_links()
+
+    def look_after_links(self) -> None:
+        """Dial while links are missing and there is somebody to dial."""
+        rejoin = self._context.now >= self._rejoin_at
+        if rejoin:
+            self._rejoin_at = self._context.now + REJOIN_SECONDS
+        missing = self._missing() + (1 if rejoin else 0)
+        for target in self._candidates(rejoin=rejoin)[
+            : max(0, min(missing, DIALS_MAX - len(self._dialling)))
+        ]:
+            self._dial(target)
+
+    def _missing(self) -> int:
+        peers = self._context.peers
+        links = self.links
+        chosen = sum(1 for key in links if peers[key].outbound)
+        missing = max(LINKS_CHOSEN_MIN - chosen, LINKS_TARGET - len(links), 0)
+        return max(0, min(missing, LINKS_HARD_MAX - len(peers)) - len(self._dialling))
+
+    def _candidates(self, *, rejoin: bool) -> list[bytes | str]:
+        """Return whom to dial: anchors first, then nodes of networks and owners not linked yet, then
+        bootstrap."""
+        now, peers = self._context.now, self._context.peers
+        free = [
+            key
+            for key, known in self.known.items()
+            if known.dialable and key not in peers and key not in self._dialling and self._rested(key, now)
+        ]
+        self._context.rng.shuffle(free)
+        networks = {network_of(address) for peer in peers.values() for address in peer.addresses[:1]}
+        owners = {peer.owner for peer in peers.values()}
+        anchors = self._anchors if not peers else ()
+        free.sort(key=lambda key: (key not in anchors, *self._closeness(key, networks, owners)))
+        addresses = [
+            target
+            for target in self._bootstrap
+            if target not in self._dialling and self._rested(target, now) and not self._linked_to(target)
+        ]
+        if rejoin:
+            return [*addresses[:1], *free]
+        return [*free, *(addresses if len(self.links) < LINKS_CHOSEN_MIN else [])]
+
+    def _closeness(self, key: bytes, networks: set[str], owners: set[bytes]) -> tuple[bool, bool]:
+        record = self.known[key].record.value
+        return record.owner in owners, network_of(record.addresses[0]) in networks
+
+    def _rested(self, target: bytes | str, now: float) -> bool:
+        pause = self._pauses.get(target)
+        return pause is None or pause.until <= now
+
+    def _linked_to(self, target: str) -> bool:
+        address = target.partition("#")[0]
+        return any(address in peer.addresses for peer in self._context.peers.values())
+
+    def _is_bootstrap_of(self, target: bytes | str, key: bytes) -> bool:
+        return isinstance(target, str) and target.partition("#")[0] in self._context.peers[key].addresses
+
+    def _dial(self, target: bytes | str) -> None:
+        self._dialling[target] = self._context.now
+        record = self.known[target].record.raw if isinstance(target, bytes) else b""
+        self._context.add(Connect(target, record))
+
+    def _pause(self, target: bytes | str) -> None:
+        pause = self._pauses.setdefault(target, Pause())
+        pause.failures += 1
+        seconds = min(DIAL_PAUSE_SECONDS_MIN * 2**pause.failures, DIAL_PAUSE_SECONDS_MAX)
+        pause.until = self._context.now + seconds * (0.5 + self._context.rng.random())
+        if len(self._pauses) > 4 * NODES_KNOWN_MAX:
+            del self._pauses[next(iter(self._pauses))]
+
+    def _worst_inbound(self, besides: bytes) -> bytes | None:
+        peers, now = self._context.peers, self._context.now
+        inbound = [key for key in self.links if not peers[key].outbound and key != besides]
+        return min(inbound, key=lambda key: (peers[key].score.value(now), -peers[key].since), default=None)
+
+    def _refuse(self, key: bytes) -> None:
+        self.visiting[key] = self._context.now + 2 * VISIT_SECONDS
+        self._context.send(key, Full())
+
+    def _end_visits(self) -> None:
+        for key, until in list(self.visiting.items()):
+            if until <= self._context.now:
+                del self.visiting[key]
+                self._context.disconnect(key, "visit over")
+
+    # Records.
+
+    def shuffle(self) -> None:
+        """Do what the SHUFFLE timer is for: exchange a few ids with one peer."""
+        self._context.timer(TimerKind.SHUFFLE, SHUFFLE_SECONDS)
+        self._expire()
+        self._remember_anchors()
+        peers = list(self._context.peers)
+        if peers:
+            self._offer(self._context.rng.choice(peers), self._sample(SHUFFLE_IDS), wants_offer=True)
+
+    def offered(self, key: bytes, message: Offer) -> None:
+        """Ask for the offered records that are not known here."""
+        held = {record.hash[:OFFER_ID_BYTES] for record in self._records()}
+        unknown = [item for item in message.ids[: 2 * FULL_MEMBERSHIP_MAX] if item not in held]
+        if unknown:
+            self._context.request(key, ("nodes", b""), NodesRequest(tuple(unknown)))
+        if message.wants_offer:
+            self._offer(key, self._sample(SHUFFLE_IDS), wants_offer=False)
+
+    def requested(self, key: bytes, message: NodesRequest) -> None:
+        """Send the records asked for, with the charters that they need."""
+        wanted = set(message.ids)
+        found = [record for record in self._records() if record.hash[:OFFER_ID_BYTES] in wanted]
+        for charters, envelopes in self._owners.frames([(item.value.owner, item.raw) for item in found]):
+            self._context.send(key, Records(charters, envelopes))
+
+    def admit(self, record: Verified[NodeRecord], teller: bytes) -> None:
+        """Take a verified record into the passive view; ``teller`` is the peer that sent it."""
+        value = record.value
+        old = self.known.get(value.node_key)
+        if value.node_key == self._context.key or (old is not None and old.record.value.seq >= value.seq):
+            return
+        dialable = bool(value.addresses) and (
+            (old is not None and old.dialable) or self._may_dial(value, teller)
+        )
+        self.known[value.node_key] = Known(record, dialable)
+        self._context.store(PutNodeRecord(value.node_key, record.raw))
+        self._make_room()
+        if len(self.known) <= FULL_MEMBERSHIP_MAX:
+            for key in self._context.peers:
+                if key not in (teller, value.node_key):
+                    self._offer(key, [record.hash[:OFFER_ID_BYTES]], wants_offer=False)
+        if self._missing():
+            self._context.timer(TimerKind.DIAL, DIAL_PAUSE_SECONDS_MIN * self._context.rng.random())
+
+    def _may_dial(self, record: NodeRecord, teller: bytes) -> bool:
+        """Apply rule 3."""
+        if record.mode == "web" or all(is_global(address) for address in record.addresses):
+            return True
+        told_by = self._context.peers.get(teller)
+        addresses = told_by.addresses if told_by is not None else ()
+        networks = {network_of(address) for address in (*addresses, *self._context.config.addresses)}
+        return all(network_of(address) in networks for address in record.addresses)
+
+    def _sample(self, count: int) -> list[bytes]:
+        """Return the ids of a random sample of the passive view."""
+        ids = [record.hash[:OFFER_ID_BYTES] for record in self._records()]
+        return ids if len(ids) <= count else self._context.rng.sample(ids, count)
+
+    def _offer(self, key: bytes, ids: list[bytes], *, wants_offer: bool) -> None:
+        if ids or wants_offer:
+            self._context.send(key, Offer(tuple(ids), wants_offer))
+
+    def _make_room(self) -> None:
+        while len(self.known) > NODES_KNOWN_MAX:
+            spare = [key for key in self.known if key not in self._context.peers and key not in self._anchors]
+            if not spare:
+                return
+            failed = [key for key in spare if key in self._pauses]
+            self._forget(self._context.rng.choice(failed or spare))
+
+    def _expire(self) -> None:
+        oldest = self._context.wall - CLOCK_TOLERANCE_SECONDS
+        for key in [key for key, known in self.known.items() if known.record.value.lease < oldest]:
+            self._forget(key)
+
+    def _forget(self, key: bytes) -> None:
+        del self.known[key]
+        self._pauses.pop(key, None)
+        self._context.store(DropNodeRecord(key))
+
+    def _remember_anchors(self) -> None:
+        """Remember the chosen links that live longest: after a restart they are dialled first."""
+        peers = self._context.peers
+        chosen = sorted((key for key in self.links if peers[key].outbound), key=lambda key: peers[key].since)
+        anchors = tuple(chosen[:ANCHORS_MAX])
+        if anchors and anchors != self._anchors:
+            self._anchors = anchors
+            self._context.store(PutAnchors(anchors))

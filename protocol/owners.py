@@ -1,0 +1,108 @@
+"""The owners this node has heard of, each with the verdict on its charters.
+
+Rules of this file:
+
+1. A chain is verified before it is joined with what is known; what verified is never replaced by less.
+2. Room is bounded: an owner of whom nothing is held makes way first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from .context import Context
+from .effects import PutCharters
+from .errors import RemoteProtocolError
+from .limits import FRAME_BYTES_MAX, ITEM_BYTES_OVERHEAD, MESSAGE_BYTES_OVERHEAD, OWNERS_MAX
+from .trust import OwnerTrust, resolve, verify_chain
+
+Portion = tuple[tuple[tuple[bytes, ...], ...], tuple[bytes, ...]]
+"""Charter chains, and the envelopes that need them."""
+
+
+class Owners:
+    """Owner id -> trust."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._trust: dict[bytes, OwnerTrust] = {}
+        self._seen: dict[tuple[bytes, ...], bytes] = {}
+        """Chains that were verified already -> owner, so that each is verified once."""
+
+    def get(self, owner: bytes) -> OwnerTrust | None:
+        """Return the verdict on an owner; None when it was never heard of."""
+        return self._trust.get(owner)
+
+    def learn(self, chain: Sequence[bytes]) -> tuple[OwnerTrust, bool]:
+        """Verify a chain, join it with what is known, and say whether that changed anything.
+
+        Raises
+        ------
+        RemoteProtocolError
+            The chain is not valid; what was known stays.
+        """
+        key = tuple(chain)
+        if key in self._seen and self._seen[key] in self._trust:
+            return self._trust[self._seen[key]], False
+        config = self._context.config
+        news = verify_chain(chain, self._context.wall, scheme=config.scheme, work_bits=config.work_bits)
+        known = self._trust.get(news.owner)
+        joined = news if known is None else resolve(known, news)
+        changed = known is None or joined.chains != known.chains
+        self._trust[news.owner] = joined
+        self._seen[key] = news.owner
+        if changed:
+            self._context.store(PutCharters(news.owner, tuple(tuple(item) for item in joined.chains)))
+        return joined, changed
+
+    def learn_all(self, chains: Iterable[Sequence[bytes]]) -> tuple[list[bytes], RemoteProtocolError | None]:
+        """Learn several chains; return the owners about whom something changed, and the first error."""
+        changed: list[bytes] = []
+        failure: RemoteProtocolError | None = None
+        for chain in chains:
+            try:
+                trust, news = self.learn(chain)
+            except RemoteProtocolError as error:
+                failure = failure or error
+            else:
+                changed.extend([trust.owner] if news else [])
+        return changed, failure
+
+    def make_room(self, needed: Collection[bytes]) -> None:
+        """Forget owners of whom nothing is held, oldest first, while there are too many."""
+        excess = len(self._trust) - OWNERS_MAX
+        if excess > 0:
+            for owner in [owner for owner in self._trust if owner not in needed][:excess]:
+                del self._trust[owner]
+        if len(self._seen) > 2 * OWNERS_MAX or excess > 0:
+            self._seen = {
+                tuple(chain): owner for owner, trust in self._trust.items() for chain in trust.chains
+            }
+
+    def frames(self, items: Iterable[tuple[bytes, bytes]]) -> Iterator[Portion]:
+        """Pack (owner, envelope) pairs, with the chains they need, into portions that fit a frame each."""
+        room = FRAME_BYTES_MAX - MESSAGE_BYTES_OVERHEAD
+        chains: list[list[bytes]] = []
+        envelopes: list[bytes] = []
+        owners: set[bytes] = set()
+        size = 0
+        for owner, envelope in items:
+            trust = self._trust.get(owner)
+            if trust is None:
+                continue
+            needed = [] if owner in owners else trust.chains
+            added = _size([envelope] if envelope else []) + sum(map(_size, needed))
+            if size + added > room and (chains or envelopes):
+                yield tuple(map(tuple, chains)), tuple(envelopes)
+                chains, envelopes, owners, needed = [], [], set(), trust.chains
+                size, added = 0, _size([envelope]) + sum(map(_size, trust.chains))
+            chains.extend(needed)
+            envelopes.extend([envelope] if envelope else [])
+            owners.add(owner)
+            size += added
+        if chains or envelopes:
+            yield tuple(map(tuple, chains)), tuple(envelopes)
+
+
+def _size(items: Sequence[bytes]) -> int:
+    return ITEM_BYTES_OVERHEAD + sum(len(item) + ITEM_BYTES_OVERHEAD for item in items)

@@ -1,0 +1,90 @@
+"""The connected peers, and what is known of each connection.
+
+A *promise* is an answer that a peer owes: a request is sent with a deadline, and its answer, or the lack of
+it, enters the peer's score and the measured round trip. Nothing here outlives the connection: what a peer
+holds is never persisted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .limits import (
+    PROMISES_MAX,
+    REQUEST_SECONDS_MAX,
+    REQUEST_SECONDS_MIN,
+    WORK_PER_SECOND,
+    WORK_SAVED_MAX,
+)
+from .score import Score
+
+PromiseKey = tuple[str, bytes]
+"""What an answer is recognised by: the kind of request, and bytes that name it."""
+
+
+@dataclass(slots=True)
+class Peer:
+    """One connected peer.
+
+    Parameters
+    ----------
+    key, owner
+        Its node key, and its owner's id.
+    outbound
+        Whether this node dialled.
+    since
+        When the connection came up, monotonic seconds.
+    score
+        What it is worth.
+    """
+
+    key: bytes
+    owner: bytes
+    outbound: bool
+    since: float
+    score: Score
+    addresses: tuple[str, ...] = ()
+    round_trip: float | None = None
+    """Smoothed, in seconds; None before the first answer."""
+    heard: float = 0.0
+    """When the last frame came, monotonic seconds."""
+    promises: dict[PromiseKey, tuple[float, float]] = field(default_factory=dict)
+    """Request -> (sent, deadline)."""
+    work: float = WORK_SAVED_MAX
+    """Units of work that the peer may still ask for; refills with time."""
+    work_updated: float = 0.0
+
+    def may_ask(self) -> bool:
+        """Return whether another request may be under way at this peer."""
+        return len(self.promises) < PROMISES_MAX
+
+    def promise(self, key: PromiseKey, now: float, stretch: float) -> None:
+        """Note a request that is being sent."""
+        expected = 4 * self.round_trip if self.round_trip is not None else REQUEST_SECONDS_MAX
+        seconds = min(max(expected, REQUEST_SECONDS_MIN), REQUEST_SECONDS_MAX)
+        self.promises[key] = (now, now + seconds * stretch)
+
+    def kept(self, key: PromiseKey, now: float) -> bool:
+        """Take back a request that was answered; False when nothing was asked."""
+        asked = self.promises.pop(key, None)
+        if asked is None:
+            return False
+        sample = now - asked[0]
+        self.round_trip = sample if self.round_trip is None else 0.875 * self.round_trip + 0.125 * sample
+        return True
+
+    def overdue(self, now: float) -> list[PromiseKey]:
+        """Take out and return the requests whose deadline passed."""
+        late = [key for key, (_, deadline) in self.promises.items() if deadline <= now]
+        for key in late:
+            del self.promises[key]
+        return late
+
+    def spend(self, units: float, now: float) -> bool:
+        """Pay for work that the peer asks for; False when it asked for too much."""
+        self.work = min(WORK_SAVED_MAX, self.work + (now - self.work_updated) * WORK_PER_SECOND)
+        self.work_updated = now
+        if self.work < units:
+            return False
+        self.work -= units
+        return True

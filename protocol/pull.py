@@ -1,0 +1,233 @@
+"""One catalogue on its way here: from what is held to what a newer head signs.
+
+Theory of operation. The walk starts at the root and asks only for what lies below branches that the held
+catalogue does not have. Each answer is verified before it counts, each bucket by itself, so a bad answer
+costs its sender and nothing else: what verified stays, whoever sent it. A pull knows no peers but the one
+that each open request went to; it is given answers and says what to ask for.
+
+Rules of this file:
+
+1. Nothing counts before it is verified against the head's root.
+2. Cards that are at hand already (held, or verified for an earlier head) are never fetched again.
+3. Memory is bounded by the catalogue itself: one entry per open branch, one per missing card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from .card import Card, card_hash, verify_card
+from .catalogue import Below, Branch, Catalogue, verify_below, verify_bucket_cards, verify_top
+from .envelope import Verified
+from .head import Head
+from .limits import CARDS_PER_REQUEST, TREE_FANOUT_BITS
+from .messages import Cards, CardsRequest, Tree, TreeRequest
+from .tree import TOP_LEVEL, bucket_node, bucket_of, one
+
+RequestKey = tuple[bytes, int, int] | bytes
+"""(island, level, index) of a branch, or the first hash of a request for cards."""
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A bucket whose hashes are verified, and what is still missing of its cards."""
+
+    branch: Branch
+    hashes: tuple[bytes, ...]
+    missing: set[bytes]
+
+
+class Pull:
+    """See the module's docstring.
+
+    Parameters
+    ----------
+    head
+        The head whose catalogue is wanted.
+    base, base_cards
+        The catalogue held and its cards; neither may change while the pull lasts.
+    stash
+        Cards verified earlier, by hash.
+    """
+
+    def __init__(
+        self,
+        head: Verified[Head],
+        base: Catalogue,
+        base_cards: dict[bytes, bytes],
+        stash: dict[bytes, bytes],
+    ) -> None:
+        self.head = head
+        self.cards: dict[bytes, Verified[Card]] = {}
+        """New cards of whole buckets, by hash."""
+        self.removed: set[bytes] = set()
+        """Ids held that the new catalogue does not have where they stand."""
+        self.in_flight: dict[RequestKey, bytes] = {}
+        """Open request -> peer."""
+        self.stash = stash
+        self._base = base
+        self._base_cards = base_cards
+        self._top_known = False
+        self._open: dict[tuple[bytes, int, int], Branch] = {}
+        self._buckets: dict[bytes, list[Bucket]] = {}
+        """Missing card -> the buckets that wait for it."""
+        self._kept: list[Branch] = []
+        self._requested: dict[bytes, bytes] = {}
+        """Missing card that was asked for -> the key of its request."""
+
+    @property
+    def done(self) -> bool:
+        """Return whether everything is here."""
+        return self._top_known and not self._open and not self._buckets
+
+    def requests(self) -> Iterator[tuple[RequestKey, TreeRequest | CardsRequest]]:
+        """Yield what can be asked for now and is not under way; stop asking to stop."""
+        top = (b"", TOP_LEVEL, 0)
+        if not self._top_known:
+            if top not in self.in_flight:
+                yield top, TreeRequest(self.head.hash, b"", TOP_LEVEL, 0)
+            return
+        free = [digest for digest in self._buckets if digest not in self._requested]
+        for start in range(0, len(free), CARDS_PER_REQUEST):
+            hashes = tuple(free[start : start + CARDS_PER_REQUEST])
+            yield hashes[0], CardsRequest(self.head.hash, hashes)
+        for key, branch in list(self._open.items()):
+            if key not in self.in_flight:
+                yield key, TreeRequest(self.head.hash, branch.island, branch.level, branch.index)
+
+    def asked(self, key: RequestKey, request: TreeRequest | CardsRequest, peer: bytes) -> None:
+        """Note that a request was sent."""
+        self.in_flight[key] = peer
+        if isinstance(request, CardsRequest) and isinstance(key, bytes):
+            self._requested.update(dict.fromkeys(request.hashes, key))
+
+    def lost(self, key: RequestKey) -> None:
+        """Note that a request will not be answered: it may be sent again."""
+        self.in_flight.pop(key, None)
+        if isinstance(key, bytes):
+            self._requested = {digest: of for digest, of in self._requested.items() if of != key}
+
+    def tree(self, answer: Tree) -> RequestKey | None:
+        """Take an answer about the tree; return the request that it settles, None when nobody asked.
+
+        Raises
+        ------
+        RemoteProtocolError
+            It does not verify; the branch stays open.
+        """
+        key = (answer.island, answer.level, answer.index)
+        if not self._top_known and not answer.island:
+            below = verify_top(self.head.value, answer)
+            self._top_known = True
+            bits = answer.k - TREE_FANOUT_BITS * answer.level
+            self._take(Branch(b"", answer.k, answer.level, 0, b""), below, max(0, bits))
+            return (b"", TOP_LEVEL, 0)
+        branch = self._open.get(key)
+        if branch is None:
+            return None
+        below = verify_below(branch, answer)
+        del self._open[key]
+        self._take(branch, below, _bits(branch))
+        return key
+
+    def take_cards(self, answer: Cards) -> tuple[RequestKey | None, list[bytes]]:
+        """Take cards; return the request that they settle, and those that are new here.
+
+        Raises
+        ------
+        RemoteProtocolError
+            A card was not asked for or does not verify; those before it were taken.
+        """
+        settled: RequestKey | None = None
+        new: list[bytes] = []
+        for raw in answer.cards:
+            digest = card_hash(raw)
+            settled = settled or self._requested.get(digest)
+            if digest in self._buckets:
+                verify_card(raw, owner=self.head.value.owner, expected_hash=digest)
+                self.stash[digest] = raw
+                new.append(raw)
+                self._arrived(digest)
+        return settled, new
+
+    def verified(self) -> dict[bytes, bytes]:
+        """Return the verified part of the new catalogue: card hash -> card."""
+        part = {digest: card.raw for digest, card in self.cards.items()}
+        for branch in self._kept:
+            for digest in self._held_below(branch):
+                part[digest] = self._base_cards[digest]
+        return part
+
+    def _take(self, branch: Branch, below: Below, bits: int) -> None:
+        """Follow what is below a branch, whose region of keys is given by ``bits``."""
+        if branch.island and branch.level == 0:
+            self._take_bucket(branch, below.hashes)
+            return
+        if not branch.island and branch.level == 0:
+            self._drop_shelves(branch.index, bits, {item.island for item in below.branches})
+        for item in below.branches:
+            self._follow(item)
+
+    def _follow(self, branch: Branch) -> None:
+        """Open a branch, unless all below it is held or gone."""
+        if self._base.holds(branch) or self._same_bucket(branch):
+            self._kept.append(branch)
+        elif branch.count:
+            self._open[branch.island, branch.level, branch.index] = branch
+        elif branch.island:
+            self.removed.update(
+                entry.id for entry in self._base.entries(branch.island, _bits(branch), branch.index)
+            )
+        else:
+            self._drop_shelves(branch.index, _bits(branch), set())
+
+    def _same_bucket(self, branch: Branch) -> bool:
+        """Return whether the cards held there are the bucket, though the held tree has another k."""
+        if not branch.island or branch.level:
+            return False
+        entries = self._base.entries(branch.island, branch.k, branch.index)
+        return bucket_node([entry.hash for entry in entries], one) == branch.node
+
+    def _drop_shelves(self, index: int, bits: int, kept: set[bytes]) -> None:
+        for shelf in self._base.shelves:
+            if bucket_of(shelf.island, bits) == index and shelf.island not in kept:
+                self.removed.update(entry.id for entry in self._base.entries(shelf.island))
+
+    def _take_bucket(self, branch: Branch, hashes: tuple[bytes, ...]) -> None:
+        entries = self._base.entries(branch.island, branch.k, branch.index)
+        self.removed.update(entry.id for entry in entries if entry.hash not in hashes)
+        held = {entry.hash for entry in entries}
+        missing = {digest for digest in hashes if digest not in held and digest not in self.stash}
+        bucket = Bucket(branch, hashes, missing)
+        for digest in sorted(missing):
+            self._buckets.setdefault(digest, []).append(bucket)
+        if not missing:
+            self._finish(bucket)
+
+    def _arrived(self, digest: bytes) -> None:
+        self._requested.pop(digest, None)
+        for bucket in self._buckets.pop(digest):
+            bucket.missing.discard(digest)
+            if not bucket.missing:
+                self._finish(bucket)
+
+    def _finish(self, bucket: Bucket) -> None:
+        raw = [self._base_cards.get(digest) or self.stash[digest] for digest in bucket.hashes]
+        cards = verify_bucket_cards(bucket.branch, bucket.hashes, raw, self.head.value.owner)
+        self.cards.update((card.hash, card) for card in cards)
+
+    def _held_below(self, branch: Branch) -> Iterator[bytes]:
+        if branch.island:
+            for entry in self._base.entries(branch.island, _bits(branch), branch.index):
+                yield entry.hash
+            return
+        for shelf in self._base.shelves:
+            if bucket_of(shelf.island, _bits(branch)) == branch.index:
+                for entry in self._base.entries(shelf.island):
+                    yield entry.hash
+
+
+def _bits(branch: Branch) -> int:
+    """Return how many first bits the keys below a branch share."""
+    return max(0, branch.k - TREE_FANOUT_BITS * branch.level)

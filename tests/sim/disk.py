@@ -1,0 +1,45 @@
+"""A disk that loses what was not synced.
+
+Operations are kept in order. A node's own heads are synced with everything before them; of the rest a
+crash keeps a prefix of random length, as a write-ahead log does.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+
+from skerry.protocol.effects import PutCatalogue, StoreOperation
+from skerry.protocol.snapshot import Snapshot
+
+UNSYNCED_MAX = 64
+"""Operations after which the operating system has written by itself."""
+
+
+class Disk:
+    """What one node stored."""
+
+    def __init__(self) -> None:
+        self._synced = Snapshot()
+        self._unsynced: list[StoreOperation] = []
+
+    def apply(self, operation: StoreOperation) -> None:
+        """Write; durable at once only for a head that the node signed itself."""
+        self._unsynced.append(operation)
+        if (isinstance(operation, PutCatalogue) and operation.own) or len(self._unsynced) > UNSYNCED_MAX:
+            self._sync(len(self._unsynced))
+
+    def crash(self, rng: random.Random) -> None:
+        """Lose a random suffix of what was not synced."""
+        self._sync(rng.randint(0, len(self._unsynced)))
+        self._unsynced.clear()
+
+    def snapshot(self) -> Snapshot:
+        """Return what a node that starts now would read."""
+        self._sync(len(self._unsynced))
+        return copy.deepcopy(self._synced)
+
+    def _sync(self, count: int) -> None:
+        for operation in self._unsynced[:count]:
+            self._synced.apply(operation)
+        del self._unsynced[:count]

@@ -1,0 +1,326 @@
+"""A network of nodes in one process: one seed, one heap of events, the very states that real nodes run.
+
+Theory of operation. Time is a number; what is due next is on top of one heap. Connections behave like TCP: per
+direction in order and without loss (a lost segment is a frame that arrives 200 ms later, and those behind it with it), and what is
+in flight when a connection ends is gone. Disks lose a suffix of what was not synced when their node
+crashes. Nodes sit on both ends of ``State.handle``; nothing of the protocol is re-implemented here.
+
+Rules of this file:
+
+1. Every draw comes from the one ``random.Random(seed)``; nothing iterates over a set.
+2. What happens to a node is an event of its state, and what it does is an effect: no other way in or out.
+3. Every event and every frame goes into the trace hash, so that two runs can be compared by 32 bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import random
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from skerry.protocol.effects import (
+    Connect,
+    Deliver,
+    Delivery,
+    Disconnect,
+    Effect,
+    Misbehaved,
+    Send,
+    SetTimer,
+    Store,
+)
+from skerry.protocol.events import (
+    Connected,
+    ConnectFailed,
+    Disconnected,
+    Event,
+    Received,
+    Started,
+    Timer,
+    TimerFired,
+)
+from skerry.protocol.state import State
+from tests.sim.disk import Disk
+
+RETRANSMISSION_SECONDS = 0.2
+DIAL_TIMEOUT_SECONDS = 5.0
+SILENCE_SECONDS = 20.0
+"""After this a driver's keep-alive notices that the other end is gone."""
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """How the network behaves. Latencies are one way, in seconds."""
+
+    latency_min: float = 0.010
+    latency_max: float = 0.100
+    loss: float = 0.0
+    """Chance that a frame needs a retransmission."""
+    wall: float = 1_790_000_000.0
+    """Wall-clock time at virtual time 0."""
+
+
+@dataclass(slots=True)
+class Link:
+    """A connection; ``ends`` is (dialler, acceptor)."""
+
+    ends: tuple[Node, Node]
+    up: bool = True
+    clear_at: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    """Per direction, when the last frame sent arrives: none may overtake it."""
+
+    def other(self, node: Node) -> Node:
+        """Return the far end."""
+        return self.ends[1] if self.ends[0] is node else self.ends[0]
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One simulated machine: disk and identity outlive the state, which dies in a crash."""
+
+    index: int
+    key: bytes
+    address: str
+    boot: Callable[[Disk, int], State]
+    """Make a state from what the disk holds; the number counts the starts."""
+    disk: Disk = field(default_factory=Disk)
+    state: State | None = None
+    starts: int = 0
+    links: dict[bytes, Link] = field(default_factory=dict)
+    timers: dict[Timer, int] = field(default_factory=dict)
+    deliveries: deque[tuple[float, Delivery]] = field(default_factory=lambda: deque(maxlen=10_000))
+    misbehaved: list[Misbehaved] = field(default_factory=list)
+    reachable: bool = True
+    """False behind a NAT: it can dial, and cannot be dialled."""
+    clock_offset: float = 0.0
+
+    @property
+    def up(self) -> bool:
+        """Return whether the node runs."""
+        return self.state is not None
+
+
+class Network:
+    """The machines, the wires between them and the time."""
+
+    def __init__(self, seed: int, config: NetworkConfig) -> None:
+        self.seed = seed
+        self.config = config
+        self.rng = random.Random(seed)
+        self.now = 0.0
+        self.nodes: list[Node] = []
+        self.sent_bytes: Counter[bytes] = Counter()
+        self.sent_frames: Counter[bytes] = Counter()
+        self.received_bytes: Counter[bytes] = Counter()
+        self.handled = 0
+        self.observers: list[Callable[[Node, Event, list[Effect]], None]] = []
+        self.trace_hash = hashlib.sha256()
+        self._by_key: dict[bytes, Node] = {}
+        self._by_address: dict[str, Node] = {}
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._counter = 0
+        self._sides: dict[bytes, int] = {}
+        """Side of the partition that a node is on; nodes of different sides do not hear each other."""
+
+    # Building and running.
+
+    def add(self, node: Node) -> None:
+        """Put a machine into the network, switched off."""
+        self.nodes.append(node)
+        self._by_key[node.key] = node
+        self._by_address[node.address] = node
+
+    def at(self, time: float, action: Callable[[], None]) -> None:
+        """Do something at a virtual time."""
+        self._counter += 1
+        heapq.heappush(self._heap, (max(time, self.now), self._counter, action))
+
+    def run(self, until: float, *, stop: Callable[[], bool] | None = None) -> None:
+        """Let time pass up to ``until``, or until ``stop`` holds after an event."""
+        while self._heap and self._heap[0][0] <= until:
+            self.now, _, action = heapq.heappop(self._heap)
+            action()
+            if stop is not None and stop():
+                return
+        self.now = max(self.now, until)
+
+    def event(self, node: Node, event: Event) -> None:
+        """Give an event to a node, if it runs, and carry out what it wants."""
+        if node.state is None:
+            return
+        self.handled += 1
+        self.trace_hash.update(b"%d %s" % (node.index, type(event).__name__.encode()))
+        effects = node.state.handle(event, self.now)
+        for effect in effects:
+            self._carry_out(node, effect)
+        for observer in self.observers:
+            observer(node, event, effects)
+
+    # Machines.
+
+    def start(self, node: Node) -> None:
+        """Switch a machine on."""
+        node.starts += 1
+        node.state = node.boot(node.disk, node.starts)
+        self.event(node, Started(self.wall(node)))
+
+    def crash(self, node: Node) -> None:
+        """Pull the plug: unsynced writes may be lost, and the others learn of it only from silence or a reset."""
+        node.state = None
+        node.timers.clear()
+        node.disk.crash(self.rng)
+        for link in list(node.links.values()):
+            self._end(link, node, silent=self.rng.random() < 0.5)
+
+    def wall(self, node: Node) -> float:
+        """Return what the node's wall clock shows."""
+        return self.config.wall + self.now + node.clock_offset
+
+    # Wires.
+
+    def partition(self, sides: list[list[Node]]) -> None:
+        """Cut the network into sides; an empty list heals it."""
+        self._sides = {node.key: number for number, side in enumerate(sides) for node in side}
+        for node in self.nodes:
+            for link in list(node.links.values()):
+                if not self._hears(*link.ends):
+                    self._end(link, node, silent=False)
+
+    def cut(self, first: Node, second: Node) -> None:
+        """End the connection between two nodes, with what is in flight on it."""
+        link = first.links.get(second.key)
+        if link is not None:
+            self._end(link, first, silent=False)
+            self._report_end(first, second.key, link)
+
+    def latency(self, first: Node, second: Node) -> float:
+        """Return the one-way delay of a pair, always the same."""
+        low, high = sorted((first.index, second.index))
+        draw = random.Random(self.seed * 1_000_003 + low * 20_011 + high).random()
+        return self.config.latency_min + draw * (self.config.latency_max - self.config.latency_min)
+
+    def _hears(self, first: Node, second: Node) -> bool:
+        return self._sides.get(first.key, -1) == self._sides.get(second.key, -1)
+
+    def _carry_out(self, node: Node, effect: Effect) -> None:
+        match effect:
+            case Send():
+                self._send(node, effect)
+            case SetTimer():
+                self._set_timer(node, effect)
+            case Store():
+                node.disk.apply(effect.operation)
+            case Connect():
+                self._dial(node, effect)
+            case Disconnect():
+                link = node.links.get(effect.peer)
+                if link is not None:
+                    self._close(link, node)
+            case Deliver():
+                node.deliveries.append((self.now, effect.what))
+            case Misbehaved():
+                node.misbehaved.append(effect)
+
+    def _set_timer(self, node: Node, effect: SetTimer) -> None:
+        version = node.timers.get(effect.timer, 0) + 1
+        node.timers[effect.timer] = version
+        starts = node.starts
+
+        def fire() -> None:
+            if node.starts == starts and node.timers.get(effect.timer) == version:
+                del node.timers[effect.timer]
+                self.event(node, TimerFired(effect.timer))
+
+        self._versioned(effect.at, fire)
+
+    def _versioned(self, at: float, fire: Callable[[], None]) -> None:
+        self.at(at, fire)
+
+    def _send(self, node: Node, effect: Send) -> None:
+        link = node.links.get(effect.peer)
+        if link is None or not link.up:
+            return
+        far = link.other(node)
+        direction = 0 if link.ends[0] is node else 1
+        arrival = self.now + self.latency(node, far)
+        while self.config.loss and self.rng.random() < self.config.loss:
+            arrival += RETRANSMISSION_SECONDS
+        link.clear_at[direction] = arrival = max(arrival, link.clear_at[direction])
+        self.sent_bytes[node.key] += len(effect.frame)
+        self.sent_frames[node.key] += 1
+        self.trace_hash.update(effect.frame)
+
+        def arrive() -> None:
+            if link.up and far.links.get(node.key) is link:
+                self.received_bytes[far.key] += len(effect.frame)
+                self.event(far, Received(node.key, effect.frame))
+
+        self.at(arrival, arrive)
+
+    def _dial(self, node: Node, effect: Connect) -> None:
+        target = effect.target
+        address = target.partition("#")[0] if isinstance(target, str) else ""
+        far = self._by_key.get(target) if isinstance(target, bytes) else self._by_address.get(address)
+        starts = node.starts
+
+        def fail() -> None:
+            if node.starts == starts:
+                self.event(node, ConnectFailed(target))
+
+        if far is None or far is node or not far.reachable or not self._hears(node, far):
+            self.at(self.now + DIAL_TIMEOUT_SECONDS, fail)
+            return
+
+        def arrive() -> None:
+            if node.starts != starts or not self._meet(node, far):
+                fail()
+
+        self.at(self.now + 4 * self.latency(node, far), arrive)
+
+    def _meet(self, dialler: Node, acceptor: Node) -> bool:
+        """Bring a connection up at both ends; of two for one pair, the smaller key's survives."""
+        if dialler.state is None or acceptor.state is None or not self._hears(dialler, acceptor):
+            return False
+        old = dialler.links.get(acceptor.key)
+        if old is not None and old.up:
+            if old.ends[0] is acceptor and acceptor.key < dialler.key:
+                return False
+            self._close(old, dialler)
+            self._report_end(dialler, acceptor.key, old)
+            self._report_end(acceptor, dialler.key, old)
+        link = Link((dialler, acceptor))
+        dialler.links[acceptor.key] = acceptor.links[dialler.key] = link
+        for node, far, outbound in ((dialler, acceptor, True), (acceptor, dialler, False)):
+            if node.state is not None and far.state is not None:
+                identity = far.state.identity()
+                self.event(node, Connected(far.key, identity.charters, identity.record, outbound))
+        return True
+
+    def _close(self, link: Link, closer: Node) -> None:
+        """Close in order: frames already sent arrive, then both ends hear of it."""
+        far = link.other(closer)
+        direction = 0 if link.ends[0] is closer else 1
+        last = max(link.clear_at[direction], self.now + self.latency(closer, far))
+        self.at(self.now, lambda: self._report_end(closer, far.key, link))
+
+        def finish() -> None:
+            link.up = False
+            self._report_end(far, closer.key, link)
+
+        self.at(last, finish)
+
+    def _end(self, link: Link, node: Node, *, silent: bool) -> None:
+        """End abruptly: what is in flight is gone; a silent end is noticed by the keep-alive."""
+        link.up = False
+        far = link.other(node)
+        node.links.pop(far.key, None)
+        delay = SILENCE_SECONDS if silent else self.latency(node, far)
+        self.at(self.now + delay, lambda: self._report_end(far, node.key, link))
+
+    def _report_end(self, node: Node, peer: bytes, link: Link) -> None:
+        if node.links.get(peer) is link:
+            del node.links[peer]
+            self.event(node, Disconnected(peer))

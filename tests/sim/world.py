@@ -1,0 +1,195 @@
+"""Whole networks of owners and nodes, in the language of the tests.
+
+An institution here is one owner with one node. Keys follow from the seed, and so do all records: a seed is a run.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+from skerry.protocol.card import CARD, Blob, Card
+from skerry.protocol.charter import ROLE_PUBLISH, ROLE_SERVE, NodeKey, new_charter
+from skerry.protocol.context import StateConfig
+from skerry.protocol.effects import CardsChanged, Published, PublishRefused
+from skerry.protocol.events import AddressesConfigured, Publish
+from skerry.protocol.hashing import tagged_hash
+from skerry.protocol.signing import FakeSigner, SignatureScheme, Signer
+from skerry.protocol.state import State
+from tests.sim.disk import Disk
+from tests.sim.network import Network, NetworkConfig, Node
+
+YEAR = 365 * 24 * 3600
+REAL_SIGNATURES_MAX = 200
+"""Networks up to this size use Ed25519; larger ones would do nothing else."""
+
+
+class World:
+    """A network with its owners, and what was published.
+
+    Parameters
+    ----------
+    seed
+        Everything follows from it.
+    count
+        Number of nodes.
+    real
+        Whether signatures are Ed25519; by default when the network is small enough.
+    """
+
+    def __init__(
+        self, seed: int, count: int, config: NetworkConfig | None = None, *, real: bool | None = None
+    ) -> None:
+        self.seed = seed
+        self.network = Network(seed, config or NetworkConfig())
+        self.real = count <= REAL_SIGNATURES_MAX if real is None else real
+        self.tokens = 0
+        self.expected: dict[bytes, dict[str, bytes]] = {}
+        """Node key -> slug -> card that was accepted."""
+        self.owner_of: dict[bytes, bytes] = {}
+        for index in range(count):
+            self._add(index)
+
+    @property
+    def nodes(self) -> list[Node]:
+        """All machines."""
+        return self.network.nodes
+
+    def start_all(self, *, over: float = 1.0, bootstraps: int = 2) -> None:
+        """Switch all machines on within some seconds; each knows the addresses of the first few."""
+        for node in self.nodes:
+            self.network.at(
+                over * node.index / len(self.nodes), lambda node=node: self.start(node, bootstraps)
+            )
+
+    def start(self, node: Node, bootstraps: int = 2) -> None:
+        """Switch one machine on."""
+        self.network.start(node)
+        addresses = tuple(
+            f"{other.address}#{'0' * 8}" for other in self.nodes[:bootstraps] if other is not node
+        )
+        self.network.event(node, AddressesConfigured(addresses))
+
+    def card(self, node: Node, slug: str, version: int = 1, island: int = 0) -> bytes:
+        """Return a card of a node's owner."""
+        draw = random.Random(f"{self.seed} {node.index} {slug} {version}")
+        blob = Blob(tagged_hash("skerry/test/1", slug.encode(), bytes([version % 256])), 1000)
+        return Card(
+            owner=self.owner_of[node.key],
+            slug=slug,
+            version=version,
+            name=f"model {slug}",
+            summary="",
+            data="table",
+            task="classification",
+            library="scikit-learn",
+            scenarios=(),
+            license="MIT",
+            tags=(),
+            language="en",
+            classes=2,
+            island=tagged_hash("skerry/test-island/1", bytes([island])),
+            dimension=10,
+            sketch_version=1,
+            sketch=draw.randbytes(256),
+            means=b"",
+            spreads=b"",
+            specification=blob,
+            package=blob,
+            lane="onnx",
+            published=int(self.network.config.wall),
+        ).to_bytes()
+
+    def publish(self, node: Node, slugs: Iterable[str], version: int = 1, islands: int = 1) -> int:
+        """Have a running node publish cards; return the token."""
+        cards = {slug: self.card(node, slug, version, hash_of(slug) % islands) for slug in slugs}
+        self.tokens += 1
+        self.expected.setdefault(node.key, {}).update(cards)
+        self.network.event(node, Publish(self.tokens, tuple(cards.values())))
+        return self.tokens
+
+    def withdraw(self, node: Node, slugs: Iterable[str]) -> None:
+        """Have a running node withdraw cards."""
+        slugs = list(slugs)
+        known = self.expected.get(node.key, {})
+        ids = tuple(card_id_of(known[slug]) for slug in slugs if slug in known)
+        for slug in slugs:
+            known.pop(slug, None)
+        self.tokens += 1
+        self.network.event(node, Publish(self.tokens, (), ids))
+
+    def published(self, node: Node) -> list[Published]:
+        """Return what a node was told about its publications."""
+        return [what for _, what in node.deliveries if isinstance(what, Published)]
+
+    def refused(self, node: Node) -> list[PublishRefused]:
+        """Return the publications that a node refused."""
+        return [what for _, what in node.deliveries if isinstance(what, PublishRefused)]
+
+    def changes(self, node: Node) -> list[CardsChanged]:
+        """Return the changes of the index that a node was told of."""
+        return [what for _, what in node.deliveries if isinstance(what, CardsChanged)]
+
+    def running(self) -> list[Node]:
+        """Return the machines that are on."""
+        return [node for node in self.nodes if node.up]
+
+    def agree(self, nodes: Iterable[Node] | None = None) -> bool:
+        """Return whether all running nodes hold the same heads, and every catalogue whole."""
+        states = [node.state for node in (nodes or self.running()) if node.state is not None]
+        if len({state.digest() for state in states}) > 1:
+            return False
+        return all(held.whole for state in states for held in state.heads().values())
+
+    def settle(self, seconds: float) -> bool:
+        """Let time pass until all agree, at most so long; return whether they do."""
+        end = self.network.now + seconds
+        while self.network.now < end:
+            self.network.run(min(end, self.network.now + 0.5))
+            if self.agree():
+                return True
+        return False
+
+    def _add(self, index: int) -> None:
+        keys = [self._key(index, purpose) for purpose in ("owner", "recovery", "node")]
+        owner, recovery, signer = keys
+        wall = int(self.network.config.wall)
+        node_key = NodeKey(signer.public_key, (ROLE_PUBLISH, ROLE_SERVE), wall - YEAR, wall + YEAR)
+        charter = new_charter(
+            name=f"institution {index}",
+            owner_signers=[owner],
+            recovery_key=recovery.public_key,
+            node_keys=[node_key],
+            issued=wall - 1000,
+            work_bits=0,
+        )
+        chain = (charter.to_bytes(),)
+        address = f"11.{index % 200}.{index // 200}.1:4000"
+        config = StateConfig(
+            addresses=(address,),
+            certificate=tagged_hash("skerry/test-certificate/1", signer.public_key),
+            scheme=type(signer),
+            work_bits=0,
+        )
+
+        def boot(disk: Disk, starts: int) -> State:
+            rng = random.Random(f"{self.seed} {index} {starts}")
+            return State(config, signer, rng, chain, disk.snapshot())
+
+        node = Node(index, signer.public_key, address, boot)
+        self.network.add(node)
+        self.owner_of[node.key] = tagged_hash("skerry/owner/1", charter.body)
+
+    def _key(self, index: int, purpose: str) -> SignatureScheme:
+        seed = tagged_hash("skerry/test-key/1", f"{self.seed} {index} {purpose}".encode())
+        return Signer.from_bytes(seed) if self.real else FakeSigner(seed)
+
+
+def hash_of(text: str) -> int:
+    """Return a number that follows from a text in every process."""
+    return tagged_hash("skerry/test/1", text.encode())[0]
+
+
+def card_id_of(raw: bytes) -> bytes:
+    """Return the id of a card."""
+    return CARD.decode(raw).id
