@@ -36,7 +36,7 @@ from .limits import PACKAGES_FETCHED_AT_ONCE_MAX
 
 if TYPE_CHECKING:
     from skerry.reuse import Learnware, Routed
-    from skerry.spec import Specification
+    from skerry.spec import Rkme, Specification
 
 
 class Hit:
@@ -163,12 +163,21 @@ class Hits(Sequence[Hit]):
         The node's answer as it came.
     coverage
         What the answer covers: a partial answer says so.
+    requirement
+        The specification that was searched with, which sets the metric; None in a search by words.
     """
 
     def __init__(
-        self, answer: api.SearchAnswer, connection: Connection, cache: BlobStore, *, unsafe_models: bool
+        self,
+        answer: api.SearchAnswer,
+        connection: Connection,
+        cache: BlobStore,
+        *,
+        requirement: Rkme | None = None,
+        unsafe_models: bool = False,
     ) -> None:
         self.answer = answer
+        self.requirement = requirement
         self.coverage = answer.coverage
         self._hits = [Hit(hit, connection, cache, unsafe_models=unsafe_models) for hit in answer.hits]
 
@@ -207,7 +216,7 @@ class Hits(Sequence[Hit]):
         from skerry.reuse import Routed
 
         recommended = self.answer.mix
-        if recommended is None:
+        if recommended is None or self.requirement is None:
             raise NotFound(
                 "There is no mix",
                 why="the search found nothing to combine by data",
@@ -216,7 +225,7 @@ class Hits(Sequence[Hit]):
             )
         members = [self._hits[position] for position in recommended.members]
         self.download(members)
-        return Routed(members, weights=recommended.weights).fit()
+        return Routed(members, weights=recommended.weights, requirement=self.requirement).fit()
 
     def download(self, members: Sequence[Hit] | None = None) -> list[Path]:
         """Fetch the packages of these hits, or of all, several at a time, and return their paths."""

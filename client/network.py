@@ -112,11 +112,25 @@ class Network:
             timeout_seconds=timeout,
         )
         answer = self._connection.post("/search", request, api.SearchAnswer, extra_seconds=timeout)
-        return self.hits(answer)
+        return self.hits(answer, None if wanted is None else wanted.rkme)
 
-    def hits(self, answer: api.SearchAnswer) -> Hits:
-        """Return a search's answer, which may have been kept since, as hits."""
-        return Hits(answer, self._connection, self._cache, unsafe_models=self._unsafe_models)
+    def hits(self, answer: api.SearchAnswer, requirement: Rkme | None = None) -> Hits:
+        """Return a search's answer, which may have been kept since, as hits.
+
+        Parameters
+        ----------
+        answer
+            The answer.
+        requirement
+            The specification that sets the metric of the mix; without it there is no mix.
+        """
+        return Hits(
+            answer,
+            self._connection,
+            self._cache,
+            requirement=requirement,
+            unsafe_models=self._unsafe_models,
+        )
 
     def hit(self, card_id: str) -> Hit:
         """Return the learnware with this id, without distances.

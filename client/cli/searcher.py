@@ -114,12 +114,12 @@ def run(
 ) -> None:
     """Predict rows with a learnware, or with the mix that the last search recommended."""
     from skerry.client.data import read_file
+    from skerry.client.network import requirement
 
     table, _ = read_file(data, target)
     network = session.network(unsafe_models=unsafe_models)
     if hit == MIX:
-        hits = network.hits(_recall())
-        estimator: Any = hits.mix
+        estimator: Any = network.hits(_recall(), requirement(table).rkme).mix
     else:
         estimator = _resolve(network, hit).estimator()
     names = getattr(estimator, "feature_names_in_", None)

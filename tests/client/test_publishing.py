@@ -1,0 +1,104 @@
+"""Drafts: everything that will leave, made from a model and its rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+
+from skerry.client.publishing import drafted, slug_of
+from skerry.errors import PackageError, SpecificationError
+from skerry.package.format import read_package
+from skerry.spec import Specification
+
+IRIS = load_iris()
+NAMES = ["sl", "sw", "pl", "pw"]
+
+
+def test_a_classifier_on_an_array_becomes_a_whole_specification() -> None:
+    model = LogisticRegression(max_iter=500).fit(IRIS.data, IRIS.target)
+    words = {"name": "Iris, Anderson's", "license": "MIT", "columns": NAMES, "units": {"sl": "cm"}}
+    with drafted(model, IRIS.data, IRIS.target, **words) as draft:
+        assert draft.slug == "iris-anderson-s"
+        assert read_package(draft.package).lane == draft.lane
+        again = Specification.from_bytes(draft.specification.to_bytes())
+        semantic, rkme = again.semantic, again.rkme
+        assert not draft.update
+    assert not draft.package.exists()
+    assert (semantic.task, semantic.library, semantic.license) == ("Classification", "Scikit-learn", "MIT")
+    assert semantic.classes == ("0", "1", "2")
+    assert [column.name for column in semantic.columns] == NAMES
+    assert rkme.columns is not None
+    assert rkme.columns[0].unit == "cm"
+    assert draft.summary == "Classification by LogisticRegression, trained on 150 rows of 4 columns."
+    assert len(rkme) == 15
+    assert rkme.responses is not None
+    np.testing.assert_allclose(rkme.responses, model.predict_proba(rkme.points.astype(float)), atol=1e-6)
+
+
+def test_a_model_without_probabilities_responds_with_its_votes() -> None:
+    model = RidgeClassifier().fit(IRIS.data, IRIS.target)
+    with drafted(model, IRIS.data, name="ridge", license="MIT") as draft:
+        responses = draft.specification.rkme.responses
+    assert responses is not None
+    assert set(np.unique(responses)) == {0.0, 1.0}
+    np.testing.assert_array_equal(responses.sum(axis=1), 1)
+
+
+def test_a_regressor_on_a_frame_keeps_the_names() -> None:
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    model = LinearRegression().fit(X, y)
+    with drafted(model, X, y, name="Diabetes", license="MIT", summary="short", slug="d") as draft:
+        specification = draft.specification
+        assert (draft.slug, draft.summary) == ("d", "short")
+    assert specification.semantic.task == "Regression"
+    assert specification.semantic.output is not None
+    assert specification.semantic.output.dimension == 1
+    assert [column.name for column in specification.semantic.columns] == list(X.columns)
+
+
+class _Constant(RidgeClassifier):
+    """Answers without looking, so that the rows alone are at fault."""
+
+    def fit(self, *_: object) -> _Constant:
+        super().fit(np.eye(2), [0, 1])
+        return self
+
+    def predict(self, X: object) -> np.ndarray:
+        return np.zeros(len(X), dtype=int)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("model", "rows", "license_", "error", "words"),
+    [
+        (RidgeClassifier().fit(IRIS.data, IRIS.target), IRIS.data, "Mine", SpecificationError, "License"),
+        (LogisticRegression(), IRIS.data, "MIT", PackageError, "not fitted"),
+        (_Constant().fit(), pd.DataFrame({"text": ["a", "b"]}), "MIT", SpecificationError, "text"),
+    ],
+)
+def test_what_cannot_be_published_says_why(
+    model: object, rows: object, license_: str, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words), drafted(model, rows, name="x", license=license_):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Heart disease, VA", "heart-disease-va"),
+        ("Ærlig modell über Größe", "rlig-modell-uber-groe"),
+        ("a" * 100, "a" * 64),
+        ("x" * 63 + "--y", "x" * 63),
+    ],
+)
+def test_slugs_are_made_of_what_the_protocol_allows(name: str, slug: str) -> None:
+    assert slug_of(name) == slug
+
+
+def test_a_name_that_leaves_no_slug_asks_for_one() -> None:
+    with pytest.raises(SpecificationError) as caught:
+        slug_of("心臓")
+    assert caught.value.code == "E-PUBLISH-SLUG"
