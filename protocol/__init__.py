@@ -1,10 +1,10 @@
 """What nodes say to each other: records, their signatures, and gossip, without any input or output.
 
 Theory of operation. Institutions (*owners*) name their keys in *charters*; their nodes sign *heads* over
-*catalogues* of *cards*. ``make_*`` and ``new_*`` functions write records; ``verify_*`` functions take bytes from
-outside and return a :class:`Verified` value or raise :class:`RemoteProtocolError`. The gossip itself is
-:class:`~skerry.protocol.state.State`, a value that turns events into effects. ``docs/protocol.md`` is the written
-format.
+*catalogues* of *cards*. ``make_*`` and ``new_*`` functions write records; ``verify_*`` functions take bytes
+from outside and return a :class:`Verified` value or raise :class:`RemoteProtocolError`. The gossip itself is
+:class:`~skerry.protocol.state.State`, a value that turns events into effects. ``docs/protocol.md`` is the
+written format.
 
 The component is pure: clock, random numbers and bytes are arguments. The names below are those that other
 components need; a module's other names are its own.

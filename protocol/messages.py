@@ -17,11 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
-import msgspec
 from msgspec import Meta, Struct
 
 from .encoding import Format, Hash, HashOrNone, Natural
-from .envelope import Envelope
 from .errors import LocalProtocolError, RemoteProtocolError
 from .exchange import EXCHANGE_TYPES
 from .limits import (
@@ -83,7 +81,7 @@ class Records(Struct, frozen=True, tag_field="type", tag="records"):
 
 
 class TreeRequest(Struct, frozen=True, tag_field="type", tag="tree?"):
-    """Asks for what is below one node of a catalogue's tree: of a shelf, or with no island of the catalogue."""
+    """Asks for what is below one node of a tree: of a shelf, or with no island of the catalogue itself."""
 
     head: Hash
     island: HashOrNone
@@ -162,6 +160,9 @@ class UnknownMessage(Struct, frozen=True):
     type: str
 
 
+_TYPE_KEY = b"\xa4type"
+
+
 class MessageFormat:
     """How messages are written and read: the type first decides the rest."""
 
@@ -206,17 +207,15 @@ class MessageFormat:
 
 
 def _type_of(frame: bytes) -> str:
-    """Return the type of a message: the first field, a short string."""
-    start = 1 if frame[:1] < b"\x90" else 3
-    key_end = start + 5
-    if (
-        frame[start:key_end] != b"\xa4type"
-        or not 0xA1 <= int.from_bytes(frame[key_end : key_end + 1], "big") <= 0xBF
-    ):
+    """Return the type of a message: the first field of a map, a short string."""
+    start = 3 if frame[:1] == b"\xde" else 1
+    name_start = start + len(_TYPE_KEY) + 1
+    head = frame[name_start - 1 : name_start]
+    is_map = start == 3 or b"\x80" <= frame[:1] < b"\x90"
+    if not is_map or frame[start : name_start - 1] != _TYPE_KEY or not b"\xa1" <= head < b"\xc0":
         raise RemoteProtocolError(Violation.MALFORMED, "a message begins with its type", where="frame")
-    length = frame[key_end] & MESSAGE_TYPE_CHARACTERS_MAX
-    name = frame[key_end + 1 : key_end + 1 + length]
-    if len(name) < length or not name.isascii():
+    name = frame[name_start : name_start + (head[0] & MESSAGE_TYPE_CHARACTERS_MAX)]
+    if not name.isascii():
         raise RemoteProtocolError(Violation.MALFORMED, "a type of other than ASCII", where="frame")
     return name.decode("ascii")
 
