@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .merging import fit_chunks, merge
     from .metric import Scale, kernel_cosine, mmd2
     from .mixing import Mix, mix, responsibility
-    from .reference_search import ReferenceResult, reference_search
+    from .reference_market import ReferenceResult, reference_search
     from .rkme import Marginals, Rkme
     from .semantic import Features, SemanticSpec, TypedColumn
     from .specification import Specification
@@ -38,7 +38,7 @@ _HOMES = {
     "Marginals": "rkme",
     "Mix": "mixing",
     "NoiseFloor": "explaining",
-    "ReferenceResult": "reference_search",
+    "ReferenceResult": "reference_market",
     "Rkme": "rkme",
     "RkmeTransformer": "transformer",
     "Scale": "metric",
@@ -55,7 +55,7 @@ _HOMES = {
     "mix": "mixing",
     "mmd2": "metric",
     "noise_floor": "explaining",
-    "reference_search": "reference_search",
+    "reference_search": "reference_market",
     "responsibility": "mixing",
     "unreduced": "fit",
 }

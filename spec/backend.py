@@ -101,9 +101,9 @@ class TorchRows:
         """Return the mean kernel value (K,) of all rows at points that are in scale already."""
         torch = self._torch
         on_device = {"device": self._values.device, "dtype": torch.float32}
-        location = torch.as_tensor(scale.location, device=self._values.device)
-        spread = torch.as_tensor(scale.spread, device=self._values.device)
-        z = torch.as_tensor(np.ascontiguousarray(points), **on_device)
+        location = torch.tensor(scale.location, device=self._values.device)
+        spread = torch.tensor(scale.spread, device=self._values.device)
+        z = torch.tensor(points, **on_device)
         total = torch.zeros(len(points), device=self._values.device, dtype=torch.float64)
         for chunk in self._values.split(_rows_at_once(max(len(points), points.shape[1]))):
             rows = torch.nan_to_num((chunk - location) / spread, nan=0.0).to(torch.float32)

@@ -184,7 +184,8 @@ class _Imputer:
         share = kernel_block(given, self._points, self._gamma) * self._weights
         # Far from every point the shares vanish together, and with them the correction.
         total = np.maximum(share.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-        return (share / total) @ self._residuals
+        residual: Floats = (share / total) @ self._residuals
+        return residual
 
     def _explained(self, truth: Floats) -> Floats:
         spread = self._weights @ (truth - self._weights @ truth) ** 2

@@ -10,8 +10,8 @@ from the searcher's own distribution.
 two marginal distributions differ; a difference in dependence alone shows in none of them.
 
 *Rows.* The witness function of the MMD, ``mu_X - mu_Z``, is large where the searcher has data and the
-learnware had none. A row counts as not covered where the learnware's embedding is below ``COVERED_SHARE`` of the
-searcher's own.
+learnware had none. A row counts as not covered where the learnware's embedding is below ``COVERED_SHARE``
+of the searcher's own.
 """
 
 from __future__ import annotations

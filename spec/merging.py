@@ -15,7 +15,7 @@ import numpy as np
 from skerry.errors import SpecificationError
 
 from .backend import NumpyRows
-from .fit import fit_scale, fit_table, point_count, reduce_rows
+from .fit import fit_scale, fit_table, point_count, reduce_rows, unreduced
 from .limits import CHUNK_POINTS_MAX, MERGE_POINTS_MAX, POINTS_DEFAULT, ROWS_PER_POINT_MIN
 from .rkme import Floats, Marginals, Rkme
 from .table import Names, Units, read_table
@@ -69,7 +69,7 @@ def fit_chunks(
 ) -> Rkme:
     """Return the RKME of data that come in chunks of rows and never fit memory as a whole.
 
-    Each chunk is reduced to ``CHUNK_POINTS_MAX`` points; when these fill ``MERGE_POINTS_MAX`` they are
+    Large chunks are reduced to ``CHUNK_POINTS_MAX`` points; when these fill ``MERGE_POINTS_MAX`` they are
     merged, so memory stays that of one chunk. Parameters are those of ``fit_table``.
 
     Raises
@@ -80,12 +80,10 @@ def fit_chunks(
     parts: list[Rkme] = []
     counts: list[int] = []
     for chunk in chunks:
-        table = read_table(chunk, columns, units)
-        names = None if table.columns is None else list(table.columns)
-        values = table.values.reshape(-1, *table.shape)
-        parts.append(fit_table(values, min(CHUNK_POINTS_MAX, len(values)), gamma, seed, "cpu", names))
-        counts.append(len(values))
-        if len(parts) * CHUNK_POINTS_MAX >= MERGE_POINTS_MAX:
+        part, count = _part(chunk, gamma, seed, columns, units)
+        parts.append(part)
+        counts.append(count)
+        if sum(len(part) for part in parts) >= MERGE_POINTS_MAX:
             parts, counts = [merge(parts, counts, CHUNK_POINTS_MAX, gamma, seed)], [sum(counts)]
     if size is None:
         size = max(1, min(POINTS_DEFAULT, sum(counts) // ROWS_PER_POINT_MIN))
@@ -102,6 +100,15 @@ def pooled_marginals(parts: Sequence[Marginals], shares: Floats) -> Marginals:
     squares = np.stack([part.spread for part in parts]) ** 2 + (locations - location) ** 2
     spread = np.sqrt((present * squares).sum(axis=0) / total)
     return Marginals(location, spread, np.clip(shares @ missing, 0, 1))
+
+
+def _part(chunk: Any, gamma: float | None, seed: int, columns: Names, units: Units) -> tuple[Rkme, int]:
+    """Return the RKME of one chunk and its number of rows; a small chunk is kept whole."""
+    table = read_table(chunk, columns, units)
+    rows = table.values.reshape(-1, *table.shape)
+    if len(rows) <= 2 * CHUNK_POINTS_MAX:
+        return unreduced(rows, table.columns), len(rows)
+    return fit_table(rows, CHUNK_POINTS_MAX, gamma, seed, "cpu", table.columns), len(rows)
 
 
 def _shares(rkmes: Sequence[Rkme], weights: Sequence[float] | Floats) -> Floats:

@@ -38,8 +38,8 @@ from .rkme import Floats, Marginals, Rkme
 
 Metric = Literal["searcher", "reference"]
 
-CONSTANT_SPREAD: Final = 1e-6
-"""A spread below this share of the location (or of 1 at location 0) is rounding: the column is constant."""
+CONSTANT_SPREAD: Final = 1e-7
+"""A spread below this share of the location (or of 1 at location 0) is float32's rounding: a constant."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +94,10 @@ class Scale:
             norms = np.linalg.norm(points, axis=-1, keepdims=True)
             scaled = np.divide(points, norms, out=np.zeros_like(points), where=norms > 0)
         else:
-            scaled = (points - self.location) / self.spread
-            np.clip(scaled, -self.bound, self.bound, out=scaled)
+            scaled = points - self.location
+            scaled /= self.spread
+            if np.isfinite(self.bound).any():
+                np.clip(scaled, -self.bound, self.bound, out=scaled)
         embedded: Floats = np.asarray(scaled, dtype)
         return embedded
 
@@ -188,7 +190,7 @@ def require_comparable(requirement: Rkme, candidate: Rkme) -> None:
     raise SpecificationError(
         "The specifications are of different islands",
         where="island",
-        why=f"{_describe(requirement)} against {_describe(candidate)}",
+        why=_difference(requirement, candidate),
         todo="Build a bridge with skerry.spec.align() where columns are shared",
         code="E-SPEC-ISLANDS",
     )
@@ -290,6 +292,12 @@ def column_scale(marginals: Marginals) -> Scale:
     return Scale(marginals.location, np.where(constant, guess, marginals.spread), bound, 1.0)
 
 
-def _describe(rkme: Rkme) -> str:
-    names = "unnamed columns" if rkme.columns is None else "named columns"
-    return f"{rkme.kind} with {rkme.dimension} {names}"
+def _difference(requirement: Rkme, candidate: Rkme) -> str:
+    """Return the first thing in which two islands differ."""
+    ours, theirs = requirement.island, candidate.island
+    for name in ("kind", "dimension", "extractor"):
+        if getattr(ours, name) != getattr(theirs, name):
+            return f"{name} {getattr(ours, name)!r} against {getattr(theirs, name)!r}"
+    pairs = zip(ours.columns or (), theirs.columns or (), strict=True)
+    place, (first, second) = next(pair for pair in enumerate(pairs) if pair[1][0] != pair[1][1])
+    return f"column {place} is {first.name} [{first.unit}] against {second.name} [{second.unit}]"
