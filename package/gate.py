@@ -135,18 +135,19 @@ class Archive:
             ) from None
 
     def _open(self) -> dict[str, zipfile.ZipInfo]:
-        _check_directory(self._file)
+        count = _check_directory(self._file)
         try:
             with zipfile.ZipFile(self._file) as parsed:
                 infos = parsed.infolist()
         except (
             zipfile.BadZipFile,
             NotImplementedError,
-            UnicodeDecodeError,
             struct.error,
             ValueError,
         ) as error:
             raise _refusal(str(self.path), f"its central directory cannot be read: {error}") from error
+        if len(infos) != count:
+            raise _refusal("archive", f"its end record counts {count} members where {len(infos)} are listed")
         for info in infos:
             for rule in _MEMBER_RULES:
                 if reason := rule(info):
@@ -203,8 +204,8 @@ def _refusal(where: str, why: str) -> PackageError:
     )
 
 
-def _check_directory(file: BinaryIO) -> None:
-    """Refuse a file whose end record is missing, ambiguous, or promises more than the limits."""
+def _check_directory(file: BinaryIO) -> int:
+    """Return the promised number of members; refuse an end record that is missing, unclear or too large."""
     size = file.seek(0, 2)
     if size > limits.ARCHIVE_BYTES_MAX:
         raise _refusal("archive", f"it has {size} bytes, at most {limits.ARCHIVE_BYTES_MAX} are read")
@@ -227,6 +228,7 @@ def _check_directory(file: BinaryIO) -> None:
         raise _refusal("archive", f"it has {total} members, at most {limits.MEMBERS_MAX} are read")
     if directory_at + directory_bytes != size - tail_bytes + at:
         raise _refusal("archive", "its central directory is not where the end record says")
+    return int(total)
 
 
 # --- the rules that one directory entry must keep: each returns why not, or nothing ----------------

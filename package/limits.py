@@ -27,7 +27,7 @@ UNPACKED_BYTES_MAX: Final = 4 * GIB
 """All unpacked members together: the disk that one package may take."""
 MEMBER_RATIO_MAX: Final = 200
 """Unpacked over packed bytes of a member. Deflate reaches 1,032; models and JSON stay below 50."""
-MEMBER_RATIO_FREE_BYTES: Final = 1 * MIB
+MEMBER_RATIO_FREE_BYTES: Final = 8 * MIB
 """Members up to this size may have any ratio: an empty table compresses well and harms nobody."""
 NAME_BYTES_MAX: Final = 240
 """A member's name in UTF-8; leaves room for a prefix under the 255 bytes of most file systems."""

@@ -1,8 +1,8 @@
 """The far end of a worker: load the model, answer calls, over two pipes.
 
-Theory of operation. The first message says that the process is ready for the package, and so confined if it
-was to be; the second describes the model; then the worker answers one message a call:
-``{"ok": true}`` with one array, or ``{"ok": false, "error": ...}``. An error of the model is an answer like
+Theory of operation. A first message, unasked, says that the process is ready for the package, and so confined
+if it was to be. From then on one answer follows one call: to ``load`` the description of the model, to its
+methods ``{"ok": true}`` with one array; to any, ``{"ok": false, "error": ...}``. An error of the model is an answer like
 any other; only the end of the calls ends the worker. The caller believes nothing of what is said
 here: a package's code shares this process and could say anything in its place.
 
@@ -50,17 +50,21 @@ def serve(entry: Mapping[str, Any], calls: int, answers: int) -> None:
         Descriptors to read from and to write to.
     """
     _write(answers, encode({"ok": True}))
-    try:
-        model = _load(entry)
-        _write(answers, encode(_description(model)))
-    except Exception:  # noqa: BLE001 - the package's code may raise anything, and the caller must hear of it
-        _write(answers, encode({"ok": False, "error": _last_error()}))
-        return
     reader = MessageReader(limits.ARRAY_FRAME_BYTES_MAX)
+    model: Model | None = None
     while data := os.read(calls, _READ_BYTES):
         message = reader.feed(data)
-        if message is not None:
-            _write(answers, _answer(model, message))
+        if message is None:
+            continue
+        try:
+            if model is None:
+                model = _load(entry)
+                answer = encode(_description(model))
+            else:
+                answer = _answer(model, message)
+        except Exception:  # noqa: BLE001 - the package's code may raise anything, and the caller must hear of it
+            answer = encode({"ok": False, "error": _last_error()})
+        _write(answers, answer)
 
 
 def _load(entry: Mapping[str, Any]) -> Model:
@@ -127,11 +131,8 @@ def _shape(shape: Any) -> list[int] | None:
 
 
 def _answer(model: Model, message: Message) -> list[bytes | memoryview]:
-    try:
-        answer = _method(model, message.header.get("method"))(*message.arrays)
-        return encode({"ok": True}, [] if answer is None else [plain(answer)])
-    except Exception:  # noqa: BLE001 - as in `serve`
-        return encode({"ok": False, "error": _last_error()})
+    answer = _method(model, message.header.get("method"))(*message.arrays)
+    return encode({"ok": True}, [] if answer is None else [plain(answer)])
 
 
 def _method(model: Model, name: Any) -> Callable[..., Any]:

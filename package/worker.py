@@ -93,7 +93,7 @@ class Worker:
         try:
             self._unpack()
             self._start(python or Path(sys.executable), () if unconfined else levels)
-            self._describe(self._exchange([], limits.OUTPUT_BYTES_MIN, limits.START_SECONDS_MAX))
+            self._describe(self._exchange(encode({"method": "load"}), 0, limits.START_SECONDS_MAX))
         except BaseException:
             self.close()
             raise

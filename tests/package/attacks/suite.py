@@ -1,9 +1,10 @@
 """Lay out victims, run every attack in one worker, and print what happened.
 
-Run as ``python -m tests.package.attacks.suite LEVEL``; LEVEL is A, B or none. The output is one JSON object: attack -> what its code reported. ``attack_as`` starts
-this in a process of its own, as root or as an ordinary user. An ordinary user may not be able to pass
-through the folder that the interpreter lies in (such as /root), so the process then gets a mount
-namespace in which that folder holds the interpreter alone.
+Run as ``python -m tests.package.attacks.suite LEVEL``; LEVEL is A, B or none. The output is one JSON
+object: attack -> what its code reported. ``attack_as`` starts this in a process of its own, as root or
+as an ordinary user. An ordinary user may not be able to pass through the folder that the interpreter
+lies in (such as /root), so the process then gets a mount namespace in which that folder holds the
+interpreter alone.
 """
 
 from __future__ import annotations
