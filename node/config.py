@@ -45,6 +45,7 @@ class NodeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         list[str],
         _key("Addresses under which others reach this node, up to 4; by default the one listened on."),
     ] = []
+    network: Annotated[str, _key("Name of the network; nodes of different networks do not talk.")] = "skerry"
     bootstrap: Annotated[
         list[str],
         _key("Nodes to connect to first, `host:port#certificate-hash`, as `skerry status` prints them."),

@@ -9,7 +9,9 @@
 ``keys/tls.crt``        the self-signed certificate whose hash others pin
 ``charters``            the owner's charter chain, as MessagePack
 ``store.sqlite``        what must survive a restart (see ``store.py``)
-``blobs/``              own packages and specifications, and fetched specifications, by content
+``blobs/``              own packages and specifications, by content
+``cache/``              fetched specifications, by content; can be deleted
+``sketches``            the search index; can be deleted while no daemon runs
 ``api.json``            while the node runs: how programs on this machine reach it
 ``lock``                held by the running daemon
 ======================  =====================================================================
@@ -49,6 +51,8 @@ class Folder:
         self.charters = root / "charters"
         self.database = root / "store.sqlite"
         self.blobs = root / "blobs"
+        self.cache = root / "cache"
+        self.sketches = root / "sketches"
         self.endpoint = root / ENDPOINT_FILE
         self.lock_file = root / "lock"
 

@@ -20,6 +20,9 @@ FRAME_SEND_SECONDS_MAX: Final = 30.0
 HANDSHAKE_SECONDS_MAX: Final = 10.0
 """Time from the TCP connection to the end of both proofs; covers a slow link and ends half-open ones."""
 
+CLOSE_SECONDS_MAX: Final = 1.0
+"""Time for the closing handshake of a WebSocket; then the connection is cut."""
+
 DIAL_SECONDS_MAX: Final = 10.0
 """Time for TCP and TLS when dialling."""
 
@@ -78,8 +81,24 @@ SEARCH_SECONDS_MAX: Final = 60.0
 SEARCH_CONCURRENT_MAX: Final = 4
 """Searches that compute at one time; the others wait their turn, so memory stays bounded."""
 
+RKMES_CACHED_BYTES_MAX: Final = 128 * MIB
+"""Decoded specifications kept in memory: 10,000 of 100 points in 30 columns."""
+
+DISHONEST_CARDS_MAX: Final = 100_000
+"""Cards remembered as not following from their specification; their owner's score is the state machine's."""
+
 FETCHES_CONCURRENT_MAX: Final = 16
 """Specification blobs fetched at one time for all searches together."""
+
+FETCH_SECONDS_MAX: Final = 60.0
+"""Longest time for one specification blob; a search has its own, shorter deadline."""
+
+PINNED_CLIENTS_MAX: Final = 64
+"""Nodes to which connections for blobs are kept open; more than fetches at one time, so none in use is
+closed."""
+
+CACHE_BYTES_MAX: Final = 2 * 1024 * MIB
+"""Fetched specifications kept on disk, least recently used out first: about 100,000 of 20 KiB."""
 
 FETCH_FAILURE_SECONDS: Final = 15.0
 """How long an address that failed is left alone, so that one dead owner does not slow down every search."""
@@ -94,12 +113,15 @@ PUBLISH_SECONDS_MAX: Final = 30.0
 """Longest time from a change of the own catalogue to its durable head, the wait for peers after a start
 included."""
 
+DIAL_ANSWER_SECONDS_MAX: Final = 25.0
+"""How long a caller of the API waits for a node to be dialled: TCP, TLS and handshake at their longest, and
+a bit."""
+
 DRAIN_SECONDS_MAX: Final = 5.0
 """From SIGTERM to the end of the process."""
 
 STOP_REQUESTS_SECONDS: Final = 2.0
 """Part of the drain that running requests get."""
 
-SNAPSHOT_SECONDS: Final = 0.5
-"""Age at which the search index takes in the cards that came since; new cards become visible this late at
-most."""
+NODE_KEY_DAYS: Final = 3650
+"""How long a new node key counts in the first charter; a later charter prolongs or ends it."""

@@ -96,7 +96,7 @@ class PinnedClient:
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
         self._context = context
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close all connections."""
         await self._session.close()
 
@@ -106,11 +106,9 @@ class PinnedClient:
         """Begin a GET; redirects are not followed, since they would lead away from the pinned node."""
         return self._session.get(url, headers=headers, ssl=self._context, allow_redirects=False)
 
-    def websocket(
-        self, url: str, message_bytes_max: int
-    ) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
+    async def websocket(self, url: str, message_bytes_max: int) -> aiohttp.ClientWebSocketResponse:
         """Open a WebSocket without compression."""
-        return self._session.ws_connect(
+        return await self._session.ws_connect(
             url,
             ssl=self._context,
             max_msg_size=message_bytes_max,

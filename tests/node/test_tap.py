@@ -56,13 +56,13 @@ async def _talk(folder: Folder) -> None:
     async with serving(public, listening, server_context(folder)), serving(local, loopback):
         pin = certificate_hash(folder.tls_certificate)
         client = PinnedClient(client_context(), pin, aiohttp.ClientTimeout(total=10))
-        async with client.websocket(f"wss://{address_of(listening)}/gossip", 4096) as socket:
-            assert (await socket.receive_bytes()) == b"frame-of-the-server" * 10
-            await socket.send_bytes(b"frame-of-the-client" * 10)
-            await socket.receive()
+        socket = await client.websocket(f"wss://{address_of(listening)}/gossip", 4096)
+        assert (await socket.receive_bytes()) == b"frame-of-the-server" * 10
+        await socket.send_bytes(b"frame-of-the-client" * 10)
+        await socket.receive()
         async with client.get(f"https://{address_of(listening)}/blob") as response:
             assert len(await response.read()) == 140000
-        await client.close()
+        await client.aclose()
         async with (
             aiohttp.ClientSession() as session,
             session.get(f"http://{address_of(loopback)}/") as answer,
@@ -90,7 +90,7 @@ def test_another_certificate_is_refused(folder: Folder) -> None:
             with pytest.raises(aiohttp.ServerFingerprintMismatch):
                 async with client.get(f"https://{address_of(listening)}/"):
                     pass
-            await client.close()
+            await client.aclose()
 
     asyncio.run(dial())
 

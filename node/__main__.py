@@ -1,0 +1,152 @@
+"""``python -m skerry.node``: make a node, or run it. People call it through the ``skerry`` command.
+
+Exit codes: 0 ended as asked, 1 failed, 2 wrong use or wrong configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import platformdirs
+
+from skerry.errors import ConfigError, SkerryError
+
+from .folder import Folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .daemon import Ready
+
+OK: Final = 0
+FAILURE: Final = 1
+USAGE: Final = 2
+
+
+class Initialised(msgspec.Struct, frozen=True):
+    """What ``init`` prints with ``--json``."""
+
+    owner: str
+    node_key: str
+    folder: str
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "init":
+            _init(options)
+        else:
+            _serve(options)
+    except ConfigError as error:
+        return _complain(error, USAGE)
+    except SkerryError as error:
+        return _complain(error, FAILURE)
+    except KeyboardInterrupt:
+        return FAILURE
+    return OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m skerry.node", description="A Skerry node.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    init = commands.add_parser("init", help="make keys, certificate and charter in a new folder")
+    init.add_argument("--name", default=socket.gethostname(), help="what the institution calls itself")
+    serve = commands.add_parser("serve", help="run the node until SIGTERM")
+    serve.add_argument("--listen", metavar="HOST:PORT", help="public address; port 0 takes a free one")
+    serve.add_argument("--api-listen", metavar="HOST:PORT", help="address of the local API")
+    serve.add_argument(
+        "--bootstrap",
+        metavar="HOST:PORT#HASH",
+        action="append",
+        help="a node to connect to first; repeatable",
+    )
+    serve.add_argument("--tap", type=Path, metavar="FILE", help="append every byte that is sent to FILE")
+    for command in (init, serve):
+        command.add_argument("--folder", type=Path, default=_default_folder(), help="the node's folder")
+        command.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    return parser
+
+
+def _default_folder() -> Path:
+    named = os.environ.get("SKERRY_HOME")
+    return Path(named) if named else platformdirs.user_data_path("skerry")
+
+
+def _init(options: argparse.Namespace) -> None:
+    from .keys import initialise
+
+    folder = Folder(options.folder.absolute())
+    keyring = initialise(folder, options.name)
+    if options.json:
+        made = Initialised(keyring.owner.hex(), keyring.signer.public_key.hex(), str(folder.root))
+        _print_json(made)
+        return
+    _say(f"Made {options.name!r} in {folder.root}; its owner id is {keyring.owner.hex()}.")
+    _say(f"Keep a copy of {folder.owner_key} and {folder.recovery_key} elsewhere.")
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from . import logs
+    from .config import load
+    from .daemon import serve
+
+    folder = Folder(options.folder.absolute())
+    overrides = {
+        "node.listen": options.listen,
+        "node.bootstrap": options.bootstrap,
+        "api.listen": options.api_listen,
+    }
+    config = load(folder.root, os.environ, overrides)
+    logs.configure(config.log)
+
+    def announce(ready: Ready) -> None:
+        if options.json:
+            _print_json(ready)
+        _say(f"{ready.name!r} serves at {ready.bootstrap}, its API at {ready.api}")
+
+    with asyncio.Runner(loop_factory=lambda: _new_loop(options.tap)) as runner:
+        runner.run(serve(folder, config, announce))
+
+
+def _new_loop(tap: Path | None) -> asyncio.AbstractEventLoop:
+    if tap is not None:
+        from .tap import TappedLoop
+
+        return TappedLoop(tap)
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+def _print_json(value: msgspec.Struct) -> None:
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def _complain(error: SkerryError, status: int) -> int:
+    _say(f"error {error.code}: {error.what}")
+    for label, text in (("where", error.where), ("why", error.why), ("what to do", error.todo)):
+        if text:
+            _say(f"  {label}: {text}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

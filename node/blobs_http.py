@@ -1,0 +1,111 @@
+"""Blobs over HTTP, to whoever knows their name: ``GET /blob/NAME`` with ranges, ``GET /blob/NAME/leaves``.
+
+A blob is served when a live card of this node names it, and else it is *not there*: whether the store holds
+bytes that nobody published is nobody's business. The reader verifies; this side only reads files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, BinaryIO
+
+from aiohttp import web
+
+from skerry.errors import NotFound
+
+from .limits import BLOB_CHUNK_BYTES
+from .problems import BadRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from skerry.package.blobs import BlobStore
+
+BINARY = "application/octet-stream"
+
+
+class BlobRoutes:
+    """The two routes of the public listener that serve blobs.
+
+    Parameters
+    ----------
+    blobs
+        The store that holds them.
+    is_public
+        Whether a live public card of this node names the blob with this root.
+    """
+
+    def __init__(self, blobs: BlobStore, is_public: Callable[[bytes], bool]) -> None:
+        self._blobs = blobs
+        self._is_public = is_public
+
+    def add_to(self, application: web.Application) -> None:
+        """Add the routes."""
+        application.router.add_get("/blob/{name}", self._blob, allow_head=False)
+        application.router.add_get("/blob/{name}/leaves", self._leaves, allow_head=False)
+
+    async def _leaves(self, request: web.Request) -> web.StreamResponse:
+        tree = await asyncio.to_thread(self._blobs.tree, self._root(request))
+        return web.Response(body=b"".join(tree.leaves), content_type=BINARY)
+
+    async def _blob(self, request: web.Request) -> web.StreamResponse:
+        root = self._root(request)
+        path = self._blobs.path(root)
+        return await send_file(request, path.open("rb"), path.stat().st_size, etag=root.hex())
+
+    def _root(self, request: web.Request) -> bytes:
+        root = parse_root(request.match_info["name"])
+        if not self._is_public(root) or not self._blobs.exists(root):
+            raise NotFound("There is no such blob here", where=root.hex(), code="E-NOTFOUND-BLOB")
+        return root
+
+
+def parse_root(name: str) -> bytes:
+    """Return the 32 bytes that `name` stands for in hexadecimal.
+
+    Raises
+    ------
+    BadRequest
+        ``E-API-NAME`` when it is anything else.
+    """
+    if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
+        raise BadRequest("A name is 64 hexadecimal digits", where=name[:80], code="E-API-NAME")
+    return bytes.fromhex(name)
+
+
+async def send_file(request: web.Request, file: BinaryIO, size: int, etag: str) -> web.StreamResponse:
+    """Answer with the asked-for range of `file`, or all of it; closes the file."""
+    with file:
+        start, stop = _range(request, size)
+        response = web.StreamResponse(status=200 if (start, stop) == (0, size) else 206)
+        response.content_type = BINARY
+        response.content_length = stop - start
+        response.headers["Accept-Ranges"] = "bytes"
+        response.etag = etag
+        if response.status == 206:
+            response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        await response.prepare(request)
+        file.seek(start)
+        while start < stop:
+            chunk = await asyncio.to_thread(file.read, min(BLOB_CHUNK_BYTES, stop - start))
+            if not chunk:
+                break  # the file was cut short under us: the connection ends early and the reader knows
+            await response.write(chunk)
+            start += len(chunk)
+        await response.write_eof()
+        return response
+
+
+def _range(request: web.Request, size: int) -> tuple[int, int]:
+    """Return the first byte asked for and the one after the last."""
+    try:
+        asked = request.http_range
+    except ValueError as error:
+        raise BadRequest("The range cannot be read", where="Range", why=str(error)) from error
+    if asked.start is None and asked.stop is None:
+        return 0, size
+    start = max(0, size + asked.start) if (asked.start or 0) < 0 else (asked.start or 0)
+    stop = size if asked.stop is None else min(asked.stop, size)
+    if start >= stop:
+        raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
+    return start, stop

@@ -1,0 +1,255 @@
+"""The composition root: the one place where a node's parts are made and put together.
+
+Theory of operation. Everything is made in the order in which it is needed and ended in the opposite order:
+
+1. the folder's lock, keys, store and blobs;
+2. both listening sockets, so that the node record can name the port;
+3. the state machine from what the disk holds, and the driver that runs it;
+4. the public listener, then the local API, and ``api.json`` last: who can read it finds a node that answers.
+
+On SIGTERM or SIGINT the API takes no more requests and finishes those that run, then peers are told and
+disconnected, then the driver stops, then the store. What was acknowledged is durable already, so a second
+signal, or ``kill -9``, loses nothing but politeness.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from skerry.package.blobs import BlobStore
+from skerry.protocol import effects, events
+from skerry.protocol.context import StateConfig
+from skerry.protocol.hello import Handshake, Role
+from skerry.protocol.state import State
+
+from .api import LocalApi, new_tokens
+from .blobs_http import BlobRoutes
+from .config import parse_address
+from .directory import PUBLIC, Directory
+from .driver import Driver
+from .fetching import SpecificationCache
+from .folder import write_private
+from .index import CardIndex, OwnBlobs
+from .keys import read_keyring
+from .limits import DRAIN_SECONDS_MAX
+from .listening import address_of, bind, serving
+from .problems import problems
+from .publishing import Publisher
+from .search import SearchService
+from .sketches import Sketches
+from .store import Store
+from .tls import server_context
+from .transport import Transport
+from .view import NodeView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .config import Config
+    from .folder import Folder
+
+log = structlog.get_logger()
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What the daemon announces when it serves."""
+
+    name: str
+    owner: str
+    bootstrap: str
+    """What others configure to reach this node."""
+    api: str
+    """URL of the local API."""
+    folder: str
+    pid: int
+
+
+async def serve(folder: Folder, config: Config, announce: Callable[[Ready], None]) -> None:
+    """Run the node in `folder` until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    folder, config
+        Which node, and how.
+    announce
+        Called once, when the node serves.
+
+    Raises
+    ------
+    SkerryError
+        The node cannot start; says what to do.
+    """
+    folder.require()
+    stop = _stop_on_signals()
+    with folder.lock():
+        node = Node(folder, config)
+        try:
+            await node.run(announce, stop)
+        finally:
+            node.close()
+
+
+class Node:
+    """The parts of one running node.
+
+    Parameters
+    ----------
+    folder, config
+        Which node, and how; the folder must be locked.
+    """
+
+    def __init__(self, folder: Folder, config: Config) -> None:
+        self._folder = folder
+        self._config = config
+        self._keyring = read_keyring(folder)
+        self._context = server_context(folder)
+        self._public = bind(*parse_address(config.node.listen, "node.listen"))
+        self._local = bind(*parse_address(config.api.listen, "api.listen"))
+        self._addresses = tuple(config.node.advertise) or (address_of(self._public),)
+        self._store = Store(folder.database)
+        self._blobs = BlobStore(folder.blobs)
+        self._index = CardIndex()
+        self._own_blobs = OwnBlobs((PUBLIC, self._keyring.signer.public_key))
+        self._directory = Directory()
+        self._sketches = Sketches(folder.sketches)
+        self._state = self._new_state()
+        self._driver = Driver(self._state, self._store, self._delivered, self._directory.apply)
+        self._transport = Transport(
+            self._driver,
+            self._new_handshake,
+            certificate=self._keyring.certificate,
+            node_key=self._keyring.signer.public_key,
+        )
+        cache = BlobStore(folder.cache)
+        self._specifications = SpecificationCache(self._blobs, cache, self._index, self._directory)
+        self._view = NodeView(
+            self._keyring, self._state, self._index, self._directory, self._transport, self._addresses[0]
+        )
+
+    async def run(self, announce: Callable[[Ready], None], stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then end in order."""
+        await self._driver.start(self._transport)
+        self._sketches.mend(self._index.entries)
+        self._driver.post(events.AddressesConfigured(tuple(self._config.node.bootstrap)))
+        async with asyncio.TaskGroup() as group:
+            driving = group.create_task(self._driver.run())
+            async with serving(self._public_application(), self._public, self._context):
+                await self._serve_api(announce, stop)
+                await self._transport.close()
+            await self._specifications.close()
+            driving.cancel()
+
+    def close(self) -> None:
+        """Write what is left and close the files."""
+        self._sketches.close()
+        self._store.close()
+
+    async def _serve_api(self, announce: Callable[[Ready], None], stop: asyncio.Event) -> None:
+        api = self._new_api()
+        url = f"http://{address_of(self._local)}"
+        async with serving(api.application(), self._local):
+            write_private(self._folder.endpoint, msgspec.json.encode(api.endpoint(url)))
+            try:
+                announce(self._ready(url))
+                await stop.wait()
+            finally:
+                self._folder.endpoint.unlink(missing_ok=True)
+                asyncio.get_running_loop().call_later(DRAIN_SECONDS_MAX, _give_up)
+
+    def _ready(self, url: str) -> Ready:
+        status = self._view.status()
+        return Ready(status.name, status.owner, status.bootstrap, url, str(self._folder.root), os.getpid())
+
+    def _public_application(self) -> web.Application:
+        application = web.Application(middlewares=[problems])
+        self._transport.add_to(application)
+        BlobRoutes(self._blobs, self._own_blobs.__contains__).add_to(application)
+        return application
+
+    def _new_api(self) -> LocalApi:
+        owner = self._keyring.owner
+        return LocalApi(
+            tokens=new_tokens(),
+            hosts=frozenset(self._config.api.hosts),
+            view=self._view,
+            search=SearchService(
+                owner,
+                self._index,
+                self._sketches,
+                self._directory,
+                self._view,
+                self._specifications,
+                self._driver,
+            ),
+            publisher=Publisher(owner, self._blobs, self._driver, self._index, self._view),
+            specifications=self._specifications,
+            dial=self._transport.dial,
+        )
+
+    def _new_state(self) -> State:
+        """Return the state machine as of what the disk holds."""
+        snapshot = self._store.read()
+        keyring = self._keyring
+        known: list[effects.StoreOperation] = [
+            *(effects.PutCharters(owner, chains) for owner, chains in snapshot.chains.items()),
+            effects.PutCharters(keyring.owner, (keyring.charters,)),
+            *(effects.PutNodeRecord(key, record) for key, record in snapshot.node_records.items()),
+            *(effects.PutHead(*place, held.head) for place, held in snapshot.catalogues.items() if held.head),
+        ]
+        for operation in known:
+            self._directory.apply(operation)
+        config = StateConfig(addresses=self._addresses, certificate=keyring.certificate)
+        rng = random.Random(secrets.randbits(256))  # noqa: S311 - jitter and sampling; keys are not drawn here
+        return State(config, keyring.signer, rng, keyring.charters, snapshot)
+
+    def _new_handshake(self, role: Role, binding: bytes) -> Handshake:
+        return Handshake(
+            role,
+            self._state.identity(),
+            network=self._config.node.network,
+            binding=binding,
+            nonce=secrets.token_bytes(32),
+            now=int(time.time()),
+            known=self._state.owners().get,
+        )
+
+    def _delivered(self, what: effects.Delivery) -> None:
+        """Take in what the state machine tells the rest of the node."""
+        match what:
+            case effects.CardsChanged():
+                self._sketches.submit(self._index.apply(what))
+                self._own_blobs.apply(what)
+            case effects.OwnKeyElsewhere(scope, epoch, seq):
+                log.error(
+                    "another daemon signs with this node's key", scope=scope.hex(), epoch=epoch, seq=seq
+                )
+            case effects.Disputed(scope, node_key):
+                log.warning("a node signed two heads with one number", scope=scope.hex(), node=node_key.hex())
+            case effects.RenewalFailed(scope, why):
+                log.error("the own head cannot be renewed", scope=scope.hex(), why=why)
+            case _:
+                pass
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _give_up() -> None:
+    """End at once: something hangs, and all that was acknowledged is durable."""
+    log.error("the node did not stop in time", seconds=DRAIN_SECONDS_MAX)
+    os._exit(1)

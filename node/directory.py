@@ -1,0 +1,67 @@
+"""Who is out there: owners' names, nodes' addresses and heads' numbers, as far as this node has stored them.
+
+It follows the operations that reach the disk (and, at the start, those read from it), so what is shown to
+people is what would survive a restart. Everything here was verified by the state machine; nothing is
+verified again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skerry.protocol import effects
+from skerry.protocol.api import Source
+from skerry.protocol.charter import CHARTER
+from skerry.protocol.envelope import open_envelope
+from skerry.protocol.head import HEAD, Head
+from skerry.protocol.node_record import NODE_RECORD, NodeRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PUBLIC = b""
+"""The scope of public records."""
+
+
+class Directory:
+    """Owners, nodes and heads by their keys."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[bytes, NodeRecord] = {}
+        self.heads: dict[tuple[bytes, bytes], Head] = {}
+        """By (scope, node key)."""
+        self._names: dict[bytes, str] = {}
+
+    def apply(self, operation: effects.StoreOperation) -> None:
+        """Take in what was stored."""
+        match operation:
+            case effects.PutCharters(owner, chains):
+                self._names[owner] = CHARTER.decode(open_envelope(chains[0][-1]).body).name
+            case effects.PutNodeRecord(node_key, record):
+                self.nodes[node_key] = NODE_RECORD.decode(open_envelope(record).body)
+            case effects.DropNodeRecord(node_key):
+                self.nodes.pop(node_key, None)
+            case effects.PutHead(scope, node_key, head) | effects.PutCatalogue(scope, node_key, head):
+                self.heads[scope, node_key] = HEAD.decode(open_envelope(head).body)
+            case effects.DropCatalogue(scope, node_key):
+                self.heads.pop((scope, node_key), None)
+            case _:
+                pass
+
+    def name(self, owner: bytes) -> str:
+        """Return what the owner calls itself: a claim, to be shown with the id; empty when not known."""
+        return self._names.get(owner, "")
+
+    def sources(self, node_keys: Iterable[bytes]) -> list[Source]:
+        """Return how to reach those of the nodes whose record is known."""
+        return [_source(self.nodes[key]) for key in sorted(node_keys) if key in self.nodes]
+
+
+def _source(record: NodeRecord) -> Source:
+    return Source(
+        node_key=record.node_key.hex(),
+        addresses=list(record.addresses),
+        mode=record.mode,
+        certificate=record.certificate.hex(),
+        host=record.host,
+    )

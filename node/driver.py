@@ -1,0 +1,206 @@
+"""The driver: feeds the protocol's state machine and carries out what it wants.
+
+Theory of operation. One task takes events from one queue, gives each to ``State.handle``, and carries the
+effects out before it takes the next event; so the state machine lives in one task and needs no lock. What
+can wait is handed on: a frame to the queue of its connection, a dial to a task of its own.
+
+Rules of this file:
+
+1. Effects are carried out in order, and what is to be stored is on the disk before a later effect begins.
+   Stores that follow each other are one transaction.
+2. No decision is taken here: the driver does not look into frames and records.
+3. Frames wait for their place in the queue, and so does the peer behind them; timers, dials and requests
+   are few by themselves and never wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from skerry.errors import Refused, Unavailable
+from skerry.protocol import effects, events
+
+from .limits import FRAMES_UNHANDLED_MAX, PUBLISH_SECONDS_MAX, STORE_BATCH_MAX, TIMERS_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from skerry.protocol.state import State
+
+    from .store import Store
+    from .transport import Transport
+
+log = structlog.get_logger()
+
+CLOCK_SECONDS: Final = 60.0
+"""How often the state machine is told the wall-clock time."""
+
+
+class Driver:
+    """Runs one :class:`~skerry.protocol.state.State`.
+
+    Parameters
+    ----------
+    state
+        The state machine; from now on nobody else calls it.
+    store
+        Where its Store effects go.
+    on_deliver
+        Told of what the state machine delivers to the rest of the node.
+    on_stored
+        Told of every operation once it is on the disk.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        store: Store,
+        on_deliver: Callable[[effects.Delivery], None],
+        on_stored: Callable[[effects.StoreOperation], None],
+    ) -> None:
+        self._state = state
+        self._store = store
+        self._on_deliver = on_deliver
+        self._on_stored = on_stored
+        self._transport: Transport | None = None
+        self._events: asyncio.Queue[events.Event] = asyncio.Queue()
+        self._frames = asyncio.Semaphore(FRAMES_UNHANDLED_MAX)
+        self._timers: dict[events.Timer, asyncio.TimerHandle] = {}
+        self._publishing: dict[int, asyncio.Future[effects.Published]] = {}
+        self._tokens = count(1)
+
+    async def start(self, transport: Transport) -> None:
+        """Bring the state machine to where the disk stands; what it sends goes through `transport`."""
+        self._transport = transport
+        await self._handle(events.Started(time.time()))
+
+    async def run(self) -> None:
+        """Handle events until cancelled."""
+        clock = asyncio.create_task(self._tell_time())
+        try:
+            while True:
+                event = await self._events.get()
+                await self._handle(event)
+                if isinstance(event, events.Received):
+                    self._frames.release()
+        finally:
+            clock.cancel()
+            for timer in self._timers.values():
+                timer.cancel()
+
+    def post(self, event: events.Event) -> None:
+        """Queue an event that is no frame."""
+        self._events.put_nowait(event)
+
+    async def receive(self, peer: bytes, frame: bytes) -> None:
+        """Queue a frame; waits while too many are waiting, which in turn makes the peer wait."""
+        await self._frames.acquire()
+        self._events.put_nowait(events.Received(peer, frame))
+
+    async def publish(
+        self, cards: tuple[bytes, ...] = (), removed: tuple[bytes, ...] = ()
+    ) -> effects.Published:
+        """Change this node's catalogue; returns when the new head is durable.
+
+        Raises
+        ------
+        Refused
+            ``E-REFUSED-PUBLISH`` when the state machine refuses the change.
+        Unavailable
+            ``E-UNAVAILABLE-PUBLISH`` when no answer came in time; the change may still come about.
+        """
+        token = next(self._tokens)
+        async with self._expected(token) as published:
+            self.post(events.Publish(token, cards, removed))
+            try:
+                return await asyncio.wait_for(published, PUBLISH_SECONDS_MAX)
+            except TimeoutError as error:
+                raise Unavailable(
+                    "The node did not sign the change in time",
+                    why=f"it took over {PUBLISH_SECONDS_MAX:g} s",
+                    todo="Look at `skerry list` before publishing again: it may still come about.",
+                    code="E-UNAVAILABLE-PUBLISH",
+                ) from error
+
+    @asynccontextmanager
+    async def _expected(self, token: int) -> AsyncIterator[asyncio.Future[effects.Published]]:
+        future: asyncio.Future[effects.Published] = asyncio.get_running_loop().create_future()
+        self._publishing[token] = future
+        try:
+            yield future
+        finally:
+            del self._publishing[token]
+
+    async def _tell_time(self) -> None:
+        while True:
+            await asyncio.sleep(CLOCK_SECONDS)
+            self.post(events.WallClock(time.time()))
+
+    async def _handle(self, event: events.Event) -> None:
+        wanted = self._state.handle(event, time.monotonic())
+        stored: list[effects.StoreOperation] = []
+        for effect in wanted:
+            if isinstance(effect, effects.Store):
+                stored.append(effect.operation)
+                if len(stored) < STORE_BATCH_MAX:
+                    continue
+            await self._write(stored)
+            if not isinstance(effect, effects.Store):
+                self._carry_out(effect)
+        await self._write(stored)
+
+    async def _write(self, stored: list[effects.StoreOperation]) -> None:
+        if stored:
+            await self._store.write(tuple(stored))
+            for operation in stored:
+                self._on_stored(operation)
+            stored.clear()
+
+    def _carry_out(self, effect: effects.Effect) -> None:
+        assert self._transport is not None
+        match effect:
+            case effects.Send(peer, frame):
+                self._transport.send(peer, frame)
+            case effects.Connect(target, record):
+                self._transport.connect(target, record)
+            case effects.Disconnect(peer, reason):
+                self._transport.disconnect(peer, reason)
+            case effects.SetTimer(timer, at):
+                self._set_timer(timer, at)
+            case effects.Deliver(what):
+                self._deliver(what)
+            case effects.Misbehaved(peer, violation, detail):
+                log.warning("peer misbehaved", peer=peer.hex(), violation=violation.value, detail=detail)
+            case effects.Store():
+                raise AssertionError("stores are carried out in batches")
+
+    def _set_timer(self, timer: events.Timer, at: float) -> None:
+        if timer in self._timers:
+            self._timers.pop(timer).cancel()
+        assert len(self._timers) < TIMERS_MAX, "the state machine bounds its timers"
+        delay = max(0.0, at - time.monotonic())
+        self._timers[timer] = asyncio.get_running_loop().call_later(delay, self._fire, timer)
+
+    def _fire(self, timer: events.Timer) -> None:
+        del self._timers[timer]
+        self.post(events.TimerFired(timer))
+
+    def _deliver(self, what: effects.Delivery) -> None:
+        self._on_deliver(what)
+        if isinstance(what, effects.Published | effects.PublishRefused):
+            future = self._publishing.get(what.token)
+            if future is None or future.done():
+                return  # whoever asked has stopped waiting
+            if isinstance(what, effects.Published):
+                future.set_result(what)
+            else:
+                why = what.why
+                future.set_exception(
+                    Refused("The catalogue was not changed", why=why, code="E-REFUSED-PUBLISH")
+                )

@@ -1,0 +1,239 @@
+"""Full specifications by name: from this node's blobs, the cache, or a node that holds the card.
+
+Theory of operation. A specification's name is the root of its hash tree, so it does not matter who sends
+it. What came is verified before it is kept: the leaf list against the name, then every leaf against the
+list, as it arrives; the first wrong leaf ends the transfer. The cache is a blob store of its own, bounded,
+oldest use out first.
+
+Rules of this file:
+
+1. Bytes that were not verified reach neither the disk's blobs nor a caller.
+2. An address that failed is left alone for a while; a search waits for no dead owner twice.
+3. Concurrent requests for one name share one transfer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import aiohttp
+import structlog
+
+from skerry.errors import NotFound, SkerryError, TransportError, Unavailable
+from skerry.package.hashtree import HASH_BYTES, HashTree, leaf_count, verify_leaf, verify_leaves
+from skerry.package.limits import LEAF_BYTES
+
+from .limits import (
+    CACHE_BYTES_MAX,
+    DIAL_SECONDS_MAX,
+    FETCH_FAILURE_SECONDS,
+    FETCH_SECONDS_MAX,
+    FETCHES_CONCURRENT_MAX,
+    PINNED_CLIENTS_MAX,
+    SPECIFICATION_BYTES_MAX,
+)
+from .tls import PinnedClient, client_context
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skerry.package.blobs import BlobStore
+    from skerry.protocol.api import Source
+
+    from .directory import Directory
+    from .index import CardIndex, Entry
+
+log = structlog.get_logger()
+
+
+class SpecificationCache:
+    """Specification blobs of live cards.
+
+    Parameters
+    ----------
+    own
+        The blobs of this node.
+    cache
+        The blobs fetched from others.
+    index, directory
+        Which cards name a blob, and how to reach their nodes.
+    """
+
+    def __init__(self, own: BlobStore, cache: BlobStore, index: CardIndex, directory: Directory) -> None:
+        self._own = own
+        self._cache = cache
+        self._index = index
+        self._directory = directory
+        self._fetcher = Fetcher()
+        self._running: dict[bytes, asyncio.Task[bytes]] = {}
+        self._used: OrderedDict[bytes, int] = OrderedDict(
+            (root, cache.path(root).stat().st_size) for root in cache.roots()
+        )
+        self._used_bytes = sum(self._used.values())
+
+    async def get(self, root: bytes) -> bytes:
+        """Return the specification blob with this root.
+
+        Raises
+        ------
+        NotFound
+            ``E-NOTFOUND-SPECIFICATION``: no live card names it.
+        Unavailable
+            ``E-UNAVAILABLE-SPECIFICATION``: none of the nodes that hold the card sent it.
+        """
+        entry = self._index.by_specification(root)
+        if entry is None:
+            raise NotFound(
+                "No live learnware has this specification", where=root.hex(), code="E-NOTFOUND-SPECIFICATION"
+            )
+        return await self.of(entry)
+
+    async def of(self, entry: Entry) -> bytes:
+        """Return the specification blob of a card; the errors are those of :meth:`get`."""
+        root = entry.card.specification.root
+        for store in (self._own, self._cache):
+            if store.exists(root):
+                if root in self._used:
+                    self._used.move_to_end(root)
+                return await asyncio.to_thread(_read, store, root)
+        if root not in self._running:
+            task = asyncio.create_task(self._fetch(entry))
+            self._running[root] = task
+            task.add_done_callback(lambda _: self._running.pop(root))
+        return await asyncio.shield(self._running[root])
+
+    async def close(self) -> None:
+        """End all transfers."""
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await self._fetcher.close()
+
+    async def _fetch(self, entry: Entry) -> bytes:
+        blob = entry.card.specification
+        sources = self._directory.sources(node_key for _, node_key in entry.places)
+        data = await self._fetcher.fetch(blob.root, blob.size, sources)
+        await asyncio.to_thread(self._cache.put_bytes, data)
+        self._used[blob.root] = blob.size
+        self._used_bytes += blob.size
+        self._make_room()
+        return data
+
+    def _make_room(self) -> None:
+        while self._used_bytes > CACHE_BYTES_MAX:
+            oldest, size = self._used.popitem(last=False)
+            self._used_bytes -= size
+            self._cache.remove(oldest)
+
+
+class Fetcher:
+    """Fetches blobs from other nodes over pinned TLS and verifies them."""
+
+    def __init__(self) -> None:
+        self._context = client_context()
+        self._clients: OrderedDict[bytes, PinnedClient] = OrderedDict()
+        self._slots = asyncio.Semaphore(FETCHES_CONCURRENT_MAX)
+        self._failed: dict[str, float] = {}
+
+    async def fetch(self, root: bytes, size: int, sources: Sequence[Source]) -> bytes:
+        """Return the blob from the first source that has it.
+
+        Raises
+        ------
+        Unavailable
+            ``E-UNAVAILABLE-SPECIFICATION`` when none has.
+        """
+        reasons = [] if size <= SPECIFICATION_BYTES_MAX else [f"{size} bytes are too many"]
+        async with self._slots:
+            for source in sources if not reasons else ():
+                for address in source.addresses:
+                    try:
+                        return await self._try(root, size, source, address)
+                    except (aiohttp.ClientError, OSError, TimeoutError, SkerryError) as error:
+                        reasons.append(f"{address}: {str(error) or type(error).__name__}")
+        raise Unavailable(
+            "The specification cannot be had now",
+            where=root.hex(),
+            why="; ".join(reasons) or "no address of its owner is known",
+            todo="Try again when its owner's node is reachable.",
+            code="E-UNAVAILABLE-SPECIFICATION",
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        while self._clients:
+            await self._clients.popitem()[1].aclose()
+
+    async def _try(self, root: bytes, size: int, source: Source, address: str) -> bytes:
+        if time.monotonic() < self._failed.get(address, 0.0):
+            raise Unavailable("it failed a moment ago")
+        try:
+            client = await self._client(bytes.fromhex(source.certificate))
+            data = await _download(client, f"https://{address}/blob/{root.hex()}", root, size)
+        except (aiohttp.ClientError, OSError, TimeoutError, SkerryError):
+            self._failed[address] = time.monotonic() + FETCH_FAILURE_SECONDS
+            raise
+        self._failed.pop(address, None)
+        return data
+
+    async def _client(self, certificate: bytes) -> PinnedClient:
+        if certificate not in self._clients:
+            if len(self._clients) >= PINNED_CLIENTS_MAX:
+                await self._clients.popitem(last=False)[1].aclose()
+            timeout = aiohttp.ClientTimeout(total=FETCH_SECONDS_MAX, sock_connect=DIAL_SECONDS_MAX)
+            self._clients[certificate] = PinnedClient(self._context, certificate, timeout)
+        self._clients.move_to_end(certificate)
+        return self._clients[certificate]
+
+
+async def _download(client: PinnedClient, url: str, root: bytes, size: int) -> bytes:
+    """Return the blob, verified; a blob of one leaf needs no leaf list."""
+    leaves = () if size <= LEAF_BYTES else await _leaves(client, url, root, size)
+    data = bytearray()
+    async with client.get(url) as response:
+        _require_ok(response, url)
+        for index in range(max(1, len(leaves))):
+            leaf = await _read_leaf(response, min(LEAF_BYTES, size - index * LEAF_BYTES))
+            if leaves and not verify_leaf(leaves, index, leaf):
+                raise _corrupt(url, f"leaf {index} does not have its hash")
+            data += leaf
+    if not leaves and HashTree.of(bytes(data)).root != root:
+        raise _corrupt(url, "the bytes do not have the blob's name")
+    return bytes(data)
+
+
+async def _leaves(client: PinnedClient, url: str, root: bytes, size: int) -> tuple[bytes, ...]:
+    wanted = leaf_count(size) * HASH_BYTES
+    async with client.get(url + "/leaves") as response:
+        _require_ok(response, url)
+        data = await _read_leaf(response, wanted)
+    leaves = tuple(data[start : start + HASH_BYTES] for start in range(0, wanted, HASH_BYTES))
+    if not verify_leaves(root, size, leaves):
+        raise _corrupt(url, "the leaf list does not have the blob's name")
+    return leaves
+
+
+async def _read_leaf(response: aiohttp.ClientResponse, size: int) -> bytes:
+    try:
+        return await response.content.readexactly(size)
+    except asyncio.IncompleteReadError as error:
+        raise _corrupt(str(response.url), f"{len(error.partial)} of {size} bytes came") from error
+
+
+def _require_ok(response: aiohttp.ClientResponse, url: str) -> None:
+    if response.status != 200:
+        raise Unavailable("the node does not serve it", where=url, why=f"HTTP status {response.status}")
+
+
+def _corrupt(url: str, why: str) -> TransportError:
+    return TransportError(
+        "What a node sent is not what it should be", where=url, why=why, code="E-TRANSPORT-CORRUPT"
+    )
+
+
+def _read(store: BlobStore, root: bytes) -> bytes:
+    with store.open(root) as file:
+        return file.read()

@@ -1,0 +1,254 @@
+"""Publishing: from two uploaded blobs to a card in a signed, durable head.
+
+Theory of operation. The card is made here, from the specification itself, so that what it claims (sketch,
+means, spreads, island, texts) follows from the blob that others will check it against. The state machine
+signs the new catalogue; the answer goes out when the head is on the disk, and then holds through any crash.
+
+Rules of this file:
+
+1. A blob is durable before a card can name it.
+2. Changes of the own catalogue happen one after the other: what a slug stands for is read and replaced in
+   one go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from skerry.errors import NotFound
+from skerry.package.format import LANES
+from skerry.protocol.api import BlobReceipt, PublishReceipt, PublishRequest
+from skerry.protocol.card import Blob, Card, card_hash, card_id
+from skerry.protocol.errors import LocalProtocolError
+from skerry.protocol.limits import (
+    CARD_WORDS_MAX,
+    NAME_CHARACTERS_MAX,
+    SUMMARY_CHARACTERS_MAX,
+    WORD_CHARACTERS_MAX,
+)
+
+from .blobs_http import parse_root
+from .index import Entry
+from .limits import (
+    BLOB_BYTES_MAX,
+    BLOB_CHUNK_BYTES,
+    SPECIFICATION_BYTES_MAX,
+    UPLOAD_SECONDS_BETWEEN_CHUNKS_MAX,
+)
+from .problems import BadRequest, Conflict, TooLarge
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from skerry.package.blobs import BlobStore
+    from skerry.package.hashtree import HashTree
+    from skerry.protocol.effects import Published
+    from skerry.spec import Specification
+
+    from .driver import Driver
+    from .index import CardIndex
+    from .view import NodeView
+
+
+CLASSIFICATION: Final = "Classification"
+"""The task as the vocabulary of semantic specifications spells it."""
+
+
+class Publisher:
+    """Changes this node's own public catalogue.
+
+    Parameters
+    ----------
+    owner
+        The owner's id.
+    blobs
+        Where uploads go.
+    driver
+        Has the state machine sign.
+    index, view
+        What is live now, and how it is shown.
+    """
+
+    def __init__(
+        self, owner: bytes, blobs: BlobStore, driver: Driver, index: CardIndex, view: NodeView
+    ) -> None:
+        self._owner = owner
+        self._blobs = blobs
+        self._driver = driver
+        self._index = index
+        self._view = view
+        self._changing = asyncio.Lock()
+
+    async def upload(self, body: aiohttp.StreamReader, size: int | None) -> BlobReceipt:
+        """Store an uploaded blob durably.
+
+        Raises
+        ------
+        TooLarge
+            ``E-API-SIZE`` when it has over ``BLOB_BYTES_MAX`` bytes.
+        BadRequest
+            ``E-API-UPLOAD`` when nothing came for too long, or less than was announced.
+        """
+        _require_size(size or 0)
+        with tempfile.NamedTemporaryFile(dir=self._blobs.folder, prefix="upload-") as file:
+            received = 0
+            while chunk := await _next_chunk(body):
+                received += len(chunk)
+                _require_size(received)
+                await asyncio.to_thread(file.write, chunk)
+            if size is not None and received != size:
+                raise BadRequest("The upload is not whole", where="body", code="E-API-UPLOAD")
+            file.flush()
+            tree: HashTree = await asyncio.to_thread(self._blobs.put_file, Path(file.name))
+        return BlobReceipt(tree.root.hex(), tree.size)
+
+    async def publish(self, request: PublishRequest) -> PublishReceipt:
+        """Put a learnware into the catalogue; returns when the head that holds it is durable.
+
+        Raises
+        ------
+        NotFound
+            ``E-NOTFOUND-BLOB``: a blob was not uploaded before.
+        Conflict
+            ``E-PUBLISH-EXISTS``: the slug is live and ``update`` is not set.
+        BadRequest
+            ``E-API-CARD``: slug, lane or a text is not acceptable.
+        SpecificationError
+            The specification is not acceptable.
+        """
+        if request.lane not in LANES:
+            raise _bad_card("lane", f"{request.lane!r} is not one of {', '.join(LANES)}")
+        specification = self._blob(request.specification, "specification", SPECIFICATION_BYTES_MAX)
+        package = self._blob(request.package, "package", BLOB_BYTES_MAX)
+        draft = await asyncio.to_thread(_draft, self._blobs, self._owner, request, specification, package)
+        async with self._changing:
+            live = self._live(draft.slug)
+            if live is not None and not request.update:
+                raise Conflict(
+                    "A learnware with this slug is live",
+                    where=draft.slug,
+                    todo="Publish it as an update, or choose another slug.",
+                    code="E-PUBLISH-EXISTS",
+                )
+            card = replace(draft, version=1 if live is None else live.card.version + 1)
+            raw = _encoded(card)
+            published = await self._driver.publish(cards=(raw,))
+        return self._receipt(Entry(card_hash(raw), card), published)
+
+    async def withdraw(self, slug: str) -> PublishReceipt:
+        """Take a learnware out of the catalogue; returns when the head without it is durable.
+
+        Raises
+        ------
+        NotFound
+            ``E-NOTFOUND-SLUG``: no learnware of this node with that slug is live.
+        """
+        async with self._changing:
+            live = self._live(slug)
+            if live is None:
+                raise NotFound(
+                    "No learnware of this node has this slug",
+                    where=slug,
+                    todo="Look at `skerry list`.",
+                    code="E-NOTFOUND-SLUG",
+                )
+            published = await self._driver.publish(removed=(live.card.id,))
+        return self._receipt(live, published)
+
+    def _live(self, slug: str) -> Entry | None:
+        if not slug.isascii():
+            raise _bad_card("slug", f"{slug!r} holds other characters than a-z, 0-9 and -")
+        return self._index.newest(card_id(self._owner, slug))
+
+    def _blob(self, name: str, where: str, bytes_max: int) -> Blob:
+        root = parse_root(name)
+        if not self._blobs.exists(root):
+            raise NotFound(
+                f"The {where} was not uploaded to this node",
+                where=name,
+                todo="Upload it first (POST /blobs).",
+                code="E-NOTFOUND-BLOB",
+            )
+        size = self._blobs.path(root).stat().st_size
+        if size > bytes_max:
+            raise _bad_card(where, f"{size} bytes, at most {bytes_max} are allowed")
+        return Blob(root, size)
+
+    def _receipt(self, entry: Entry, published: Published) -> PublishReceipt:
+        return PublishReceipt(self._view.card(entry), published.seq, published.peers)
+
+
+def _draft(
+    blobs: BlobStore, owner: bytes, request: PublishRequest, specification: Blob, package: Blob
+) -> Card:
+    """Return the card that follows from the specification, as version 1."""
+    from skerry.spec import Specification
+    from skerry.spec.sketch import sketch_of
+
+    with blobs.open(specification.root) as file:
+        content = Specification.from_bytes(file.read())
+    semantic, rkme = content.semantic, content.rkme
+    version, vector, means, spreads = sketch_of(rkme).to_bytes()
+    return Card(
+        owner=owner,
+        slug=request.slug,
+        version=1,
+        name=semantic.name[:NAME_CHARACTERS_MAX],
+        summary=(request.summary or semantic.description)[:SUMMARY_CHARACTERS_MAX],
+        data=semantic.data,
+        task=semantic.task,
+        library=semantic.library,
+        scenarios=semantic.scenario[:CARD_WORDS_MAX],
+        license=semantic.license[:WORD_CHARACTERS_MAX],
+        tags=semantic.tags[:CARD_WORDS_MAX],
+        language=semantic.language,
+        classes=_classes(content),
+        island=rkme.island.id,
+        dimension=rkme.dimension,
+        sketch_version=version,
+        sketch=vector,
+        means=means,
+        spreads=spreads,
+        specification=specification,
+        package=package,
+        lane=request.lane,
+        published=int(time.time()),
+    )
+
+
+def _classes(content: Specification) -> int:
+    """Return the number of classes that the learnware tells apart; 0 when it is no classifier."""
+    semantic = content.semantic
+    if semantic.classes or semantic.task != CLASSIFICATION:
+        return len(semantic.classes)
+    return semantic.output.dimension if semantic.output is not None else 0
+
+
+def _encoded(card: Card) -> bytes:
+    try:
+        return card.to_bytes()
+    except LocalProtocolError as error:
+        raise _bad_card(error.where, error.why) from error
+
+
+async def _next_chunk(body: aiohttp.StreamReader) -> bytes:
+    try:
+        async with asyncio.timeout(UPLOAD_SECONDS_BETWEEN_CHUNKS_MAX):
+            return await body.read(BLOB_CHUNK_BYTES)
+    except TimeoutError as error:
+        raise BadRequest("The upload stopped", where="body", code="E-API-UPLOAD") from error
+
+
+def _require_size(size: int) -> None:
+    if size > BLOB_BYTES_MAX:
+        raise TooLarge("The blob is too large", where="body", why=f"at most {BLOB_BYTES_MAX} bytes are taken")
+
+
+def _bad_card(where: str, why: str) -> BadRequest:
+    return BadRequest("The learnware cannot be published like this", where=where, why=why, code="E-API-CARD")

@@ -1,0 +1,59 @@
+"""The tables of the node's store, as SQLAlchemy sees them; ``migrations/`` brings a database up to here.
+
+Records are kept as the bytes that were signed. The columns beside them only say where a record belongs:
+whatever else they hold is read from the bytes again, so that the two can never disagree.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Boolean, Column, Integer, LargeBinary, MetaData, Table
+
+REVISION: Final = "0001"
+"""The newest migration; a database at this revision needs none."""
+
+metadata = MetaData()
+
+charters = Table(
+    "charters",
+    metadata,
+    Column("owner", LargeBinary(32), primary_key=True),
+    Column("chains", LargeBinary, nullable=False, comment="MessagePack: chains of charter envelopes"),
+)
+
+catalogues = Table(
+    "catalogues",
+    metadata,
+    Column("scope", LargeBinary(32), primary_key=True),
+    Column("node_key", LargeBinary(32), primary_key=True),
+    Column("head", LargeBinary, nullable=False, comment="the newest head"),
+    Column("other", LargeBinary, nullable=False, comment="the second envelope of an equivocation, or empty"),
+    Column(
+        "shown", LargeBinary, nullable=False, comment="the head under which the cards are whole, or empty"
+    ),
+)
+
+cards = Table(
+    "cards",
+    metadata,
+    Column("scope", LargeBinary(32), primary_key=True),
+    Column("node_key", LargeBinary(32), primary_key=True),
+    Column("hash", LargeBinary(32), primary_key=True),
+    Column("pending", Boolean, primary_key=True, comment="verified, but its catalogue is not whole yet"),
+    Column("card", LargeBinary, nullable=False),
+)
+
+node_records = Table(
+    "node_records",
+    metadata,
+    Column("node_key", LargeBinary(32), primary_key=True),
+    Column("record", LargeBinary, nullable=False),
+)
+
+anchors = Table(
+    "anchors",
+    metadata,
+    Column("position", Integer, primary_key=True),
+    Column("node_key", LargeBinary(32), nullable=False),
+)

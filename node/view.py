@@ -1,0 +1,159 @@
+"""What the node shows of itself and of others, in the types of the local API."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import skerry
+from skerry.errors import NotFound
+from skerry.protocol.api import CardView, Hit, Learnwares, Peers, PeerView, Status
+
+from .directory import PUBLIC
+
+if TYPE_CHECKING:
+    from skerry.protocol.state import State
+
+    from .directory import Directory
+    from .index import CardIndex, Entry
+    from .keys import Keyring
+    from .transport import Connection, Transport
+
+
+class NodeView:
+    """Answers from what the node knows.
+
+    Parameters
+    ----------
+    keyring
+        Who the node is.
+    state
+        Read between its events.
+    index, directory, transport
+        What the node knows.
+    address
+        ``host:port`` under which others reach it.
+    """
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        state: State,
+        index: CardIndex,
+        directory: Directory,
+        transport: Transport,
+        address: str,
+    ) -> None:
+        self._keyring = keyring
+        self._state = state
+        self._index = index
+        self._directory = directory
+        self._transport = transport
+        self._bootstrap = f"{address}#{keyring.certificate.hex()}"
+        self._started = time.time()
+
+    def status(self) -> Status:
+        """Return the node at a glance."""
+        own = self._directory.heads.get((PUBLIC, self._keyring.signer.public_key))
+        shown = self._index.shown()
+        return Status(
+            name=self._directory.name(self._keyring.owner),
+            owner=self._keyring.owner.hex(),
+            node_key=self._keyring.signer.public_key.hex(),
+            version=skerry.__version__,
+            bootstrap=self._bootstrap,
+            started=self._started,
+            learnwares=len(self._own()),
+            cards=len(shown),
+            owners=len({entry.card.owner for entry in shown}),
+            peers_connected=len(self._transport.connections),
+            peers_known=len(self._others()),
+            seq=own.seq if own is not None else 0,
+            lease_ends=own.lease if own is not None else 0,
+            digest=self._state.digest(PUBLIC).hex(),
+        )
+
+    def peers(self) -> Peers:
+        """Return all nodes that are connected or known, connected ones first."""
+        views = [self._peer(key) for key in self._others()]
+        return Peers(sorted(views, key=lambda view: (not view.connected, view.owner_name, view.node_key)))
+
+    def learnwares(self) -> Learnwares:
+        """Return the node's own live learnwares."""
+        return Learnwares([self.card(entry) for entry in self._own()])
+
+    def hit(self, card_id: bytes) -> Hit:
+        """Return a learnware by id.
+
+        Raises
+        ------
+        NotFound
+            ``E-NOTFOUND-CARD``.
+        """
+        entry = self._index.newest(card_id)
+        if entry is None:
+            raise NotFound("No live learnware has this id", where=card_id.hex(), code="E-NOTFOUND-CARD")
+        return Hit(self.card(entry), self._directory.sources(key for _, key in entry.places))
+
+    def card(self, entry: Entry) -> CardView:
+        """Return a card as it is shown."""
+        card = entry.card
+        return CardView(
+            id=card.id.hex(),
+            hash=entry.hash.hex(),
+            owner=card.owner.hex(),
+            owner_name=self._directory.name(card.owner),
+            slug=card.slug,
+            version=card.version,
+            name=card.name,
+            summary=card.summary,
+            data=card.data,
+            task=card.task,
+            library=card.library,
+            scenarios=list(card.scenarios),
+            license=card.license,
+            tags=list(card.tags),
+            language=card.language,
+            classes=card.classes,
+            island=card.island.hex(),
+            dimension=card.dimension,
+            lane=card.lane,
+            specification=card.specification.root.hex(),
+            specification_bytes=card.specification.size,
+            package=card.package.root.hex(),
+            package_bytes=card.package.size,
+            published=card.published,
+            disputed=self._index.is_disputed(entry),
+        )
+
+    def _own(self) -> list[Entry]:
+        place = (PUBLIC, self._keyring.signer.public_key)
+        own = [entry for entry in self._index.shown() if place in entry.places]
+        return sorted(own, key=lambda entry: entry.card.slug)
+
+    def _others(self) -> set[bytes]:
+        known = self._directory.nodes.keys() | self._transport.connections.keys()
+        return known - {self._keyring.signer.public_key}
+
+    def _peer(self, key: bytes) -> PeerView:
+        connection = self._transport.connections.get(key)
+        record = self._directory.nodes[key] if connection is None else connection.peer.node.value
+        head = self._directory.heads.get((PUBLIC, key))
+        peer = self._state.peers().get(key)
+        return PeerView(
+            node_key=key.hex(),
+            owner=record.owner.hex(),
+            owner_name=self._directory.name(record.owner),
+            addresses=list(record.addresses),
+            connected=connection is not None,
+            direction=_direction(connection),
+            cards=head.count if head is not None else 0,
+            seen=connection.heard if connection is not None else 0.0,
+            round_trip_seconds=peer.round_trip if peer is not None else None,
+        )
+
+
+def _direction(connection: Connection | None) -> str:
+    if connection is None:
+        return ""
+    return "out" if connection.outbound else "in"

@@ -1,0 +1,118 @@
+"""The store gives back what it was told, however often it is told, and is at the newest schema."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skerry.errors import StorageError
+from skerry.node.schema import REVISION, metadata
+from skerry.node.store import Store
+from skerry.protocol import effects
+from skerry.protocol.card import card_hash
+from skerry.protocol.snapshot import Snapshot
+
+KEY, OTHER = b"k" * 32, b"o" * 32
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store.sqlite")
+
+
+def _fold(operations: Sequence[effects.StoreOperation]) -> Snapshot:
+    snapshot = Snapshot()
+    for operation in operations:
+        snapshot.apply(operation)
+    return snapshot
+
+
+def test_an_empty_store_gives_nothing(store: Store) -> None:
+    assert store.read() == Snapshot()
+
+
+async def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
+    written = [
+        effects.PutCharters(b"w" * 32, ((b"first", b"second"), (b"first", b"rival"))),
+        effects.PutNodeRecord(KEY, b"record"),
+        effects.PutHead(b"", KEY, b"head 2"),
+        effects.PutCatalogue(b"", KEY, b"head 1", (b"card",), (), own=True),
+        effects.PutPendingCards(b"", KEY, (b"next card", b"card")),
+        effects.PutAnchors((OTHER, KEY)),
+    ]
+    store = Store(tmp_path / "store.sqlite")
+    await store.write(written)
+    await store.write(written)
+    store.close()
+    assert Store(tmp_path / "store.sqlite").read() == _fold(written)
+
+
+keys = st.sampled_from([KEY, OTHER])
+bodies = st.sampled_from([b"a", b"b", b"c", b"d"])
+several = st.lists(bodies, unique=True, max_size=3).map(tuple)
+hashes = several.map(lambda cards: tuple(map(card_hash, cards)))
+scopes = st.just(b"")
+operations = st.one_of(
+    st.builds(effects.PutCharters, keys, st.lists(several, min_size=1, max_size=2).map(tuple)),
+    st.builds(effects.PutHead, scopes, keys, bodies, bodies),
+    st.builds(effects.PutCatalogue, scopes, keys, bodies, several, hashes),
+    st.builds(effects.PutPendingCards, scopes, keys, several),
+    st.builds(effects.DropCatalogue, scopes, keys),
+    st.builds(effects.PutNodeRecord, keys, bodies),
+    st.builds(effects.DropNodeRecord, keys),
+    st.builds(effects.PutAnchors, st.lists(keys, unique=True).map(tuple)),
+)
+
+
+@given(st.lists(operations, max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_the_store_is_the_fold_of_its_operations(
+    tmp_path_factory: pytest.TempPathFactory, written: list[effects.StoreOperation]
+) -> None:
+    store = Store(tmp_path_factory.mktemp("store") / "store.sqlite")
+    for operation in written:
+        store.write_now([operation])
+    assert store.read() == _fold(written)
+    store.close()
+
+
+def test_the_newest_migration_is_the_one_the_code_expects(tmp_path: Path) -> None:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    import skerry.node
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(skerry.node.__file__).parent / "migrations"))
+    assert ScriptDirectory.from_config(config).get_current_head() == REVISION
+
+
+def test_migrations_lead_to_the_tables_of_the_code(tmp_path: Path, store: Store) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+    from sqlalchemy import create_engine
+
+    with create_engine(f"sqlite:///{tmp_path}/store.sqlite").connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_a_damaged_file_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "store.sqlite").write_bytes(b"this is no database at all" * 100)
+    with pytest.raises(StorageError) as caught:
+        Store(tmp_path / "store.sqlite")
+    assert caught.value.code == "E-STORAGE-DATABASE"
+
+
+def test_a_database_of_a_newer_version_is_refused(tmp_path: Path, store: Store) -> None:
+    store.close()
+    with sqlite3.connect(tmp_path / "store.sqlite") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(StorageError) as caught:
+        Store(tmp_path / "store.sqlite")
+    assert caught.value.code == "E-STORAGE-DATABASE"
