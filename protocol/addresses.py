@@ -30,8 +30,7 @@ def network_of(address: str) -> str:
 
 
 def is_global(address: str) -> bool:
-    """Return whether anybody may be told to dial the address; names count as global unless they are local
-    ones."""
+    """Return whether anybody may be told to dial the address; names count, unless they are local ones."""
     host = host_of(address).lower()
     try:
         return ipaddress.ip_address(host).is_global

@@ -1,14 +1,14 @@
-"""What the parts of the state share: the configuration, the time, the peers, and the effects of the event at
-hand.
+"""What the parts of the state share.
 
-The parts (membership, index, repair, broadcast, publishing) never call the world and never return effects:
-they add them here, and :class:`~skerry.protocol.state.State` hands them out when the event is dealt with.
+It holds the configuration, the time, the peers, and the effects of the event at hand. The parts (membership,
+index, repair, broadcast, publishing) never call the world and never return effects: they add them here, and
+:class:`~skerry.protocol.state.State` hands them out when the event is dealt with.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .effects import (
     Deliver,
@@ -26,7 +26,7 @@ from .limits import STRETCH_FACTOR, STRETCH_SECONDS, WORK_BITS
 from .messages import MESSAGE, Message
 from .peers import Peer, PromiseKey
 from .score import ScoreConfig
-from .signing import Signer, SignatureScheme
+from .signing import SignatureScheme, Signer
 from .violations import Violation
 
 
@@ -51,7 +51,7 @@ class StateConfig:
     mode: str = "pinned"
     certificate: bytes = b""
     host: str = ""
-    score: ScoreConfig = ScoreConfig()
+    score: ScoreConfig = field(default_factory=ScoreConfig)
     scheme: type[SignatureScheme] = Signer
     work_bits: int = WORK_BITS
 
@@ -87,19 +87,18 @@ class Context:
         return effects
 
     def send(self, peer: bytes, message: Message) -> None:
-        """Send a message to a connected peer; dropped when it just went away."""
-        if peer in self.peers:
-            self._effects.append(Send(peer, MESSAGE.encode(message)))
+        """Send a message to a connected peer; dropped when it is going away."""
+        self.send_frame(peer, MESSAGE.encode(message))
 
     def send_frame(self, peer: bytes, frame: bytes) -> None:
         """Send a frame that is encoded already."""
-        if peer in self.peers:
+        if peer in self.peers and not self.peers[peer].closing:
             self._effects.append(Send(peer, frame))
 
     def request(self, peer: bytes, key: PromiseKey, message: Message) -> bool:
         """Send a request whose answer is expected; False when the peer owes too many."""
         owing = self.peers.get(peer)
-        if owing is None or key in owing.promises or not owing.may_ask():
+        if owing is None or owing.closing or key in owing.promises or not owing.may_ask():
             return False
         owing.promise(key, self.now, self.stretch)
         self.send(peer, message)
@@ -123,13 +122,14 @@ class Context:
         self._effects.append(effect)
 
     def timer(self, kind: TimerKind, delay: float, key: bytes = b"") -> None:
-        """Set a timer ``delay`` seconds from now, with up to a tenth more, so that nodes do not march in
-        step."""
+        """Set a timer ``delay`` seconds from now and up to a tenth more: nodes must not march in step."""
         self._effects.append(SetTimer(Timer(kind, key), self.now + delay * (1 + 0.1 * self.rng.random())))
 
     def disconnect(self, peer: bytes, reason: str) -> None:
-        """Close a connection; the peer counts as gone at once."""
-        if self.peers.pop(peer, None) is not None:
+        """Close a connection: nothing more is sent or heard; ``Disconnected`` will follow."""
+        going = self.peers.get(peer)
+        if going is not None and not going.closing:
+            going.closing = True
             self._effects.append(Disconnect(peer, reason))
 
     def refuse(self, peer: bytes, violation: Violation, detail: str) -> None:

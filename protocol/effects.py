@@ -47,8 +47,7 @@ class Disconnect:
 
 @dataclass(frozen=True, slots=True)
 class SetTimer:
-    """Fire ``timer`` at the monotonic time ``at`` (seconds); replaces an earlier setting of the same
-    timer."""
+    """Fire ``timer`` at the monotonic time ``at`` (seconds); replaces an earlier setting of it."""
 
     timer: Timer
     at: float
@@ -208,7 +207,7 @@ class PublishRefused:
 
 @dataclass(frozen=True, slots=True)
 class RenewalFailed:
-    """This node's own head could not be signed anew; its lease will end unless the cause is removed."""
+    """The own head could not be signed anew; its lease will end unless the cause is removed."""
 
     scope: bytes
     why: str

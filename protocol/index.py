@@ -261,8 +261,9 @@ class Index:
         cards: Sequence[Verified[Card]],
         removed: Sequence[bytes],
     ) -> Change:
-        """Change this node's own catalogue and show it under a new head, which ``sign`` makes of root and
-        count.
+        """Change this node's own catalogue and show it under a new head.
+
+        ``sign`` makes the head of root and count.
 
         Raises
         ------

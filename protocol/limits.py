@@ -336,7 +336,7 @@ ANNOUNCED_MAX = 4096
 """Announced heads that are waited for."""
 
 DUPLICATES_BEFORE_PRUNE = 3
-"""Duplicates from one peer before it is asked to announce only: one late link is no reason to change the tree."""
+"""Duplicates from one peer before it is asked to announce only: one late push changes no tree."""
 
 CARDS_PER_REQUEST = 24
 """Cards asked for at once: their answer fits one frame even when all are as large as allowed."""

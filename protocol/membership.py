@@ -52,7 +52,10 @@ from .limits import (
 from .messages import Records
 from .node_record import NodeRecord
 from .owners import Owners
+from .peers import PromiseKey
 
+NODES: PromiseKey = ("nodes", b"")
+"""The promise that a request for node records is."""
 OFFER_ID_BYTES = 8
 """Bytes of a record's hash that name it in an offer: a collision costs one needless or one missed request."""
 
@@ -94,8 +97,7 @@ class Membership:
     # Starting.
 
     def restore(self, records: Iterable[Verified[NodeRecord]], anchors: tuple[bytes, ...]) -> None:
-        """Take over what the disk holds; addresses that were dialled before the restart may be dialled
-        again."""
+        """Take over what the disk holds; what was dialled before the restart may be dialled again."""
         for record in records:
             if record.value.node_key != self._context.key:
                 self.known[record.value.node_key] = Known(record, dialable=True)
@@ -144,9 +146,11 @@ class Membership:
         }
         if outbound:
             self._context.send(key, Neighbour(alone=len(self.links) == 1))
-        elif len(self._context.peers) > LINKS_HARD_MAX:
-            self._refuse(key)
         self._offer(key, self._sample(FULL_MEMBERSHIP_MAX), wants_offer=False)
+        if len(self._context.peers) > LINKS_HARD_MAX:
+            oldest = next(iter(self.visiting), key)
+            self.visiting.pop(oldest, None)
+            self._context.disconnect(oldest, "no room")
 
     def neighbour(self, key: bytes, message: Neighbour) -> None:
         """Take an inbound peer into the active view, or let it visit only."""
@@ -155,8 +159,9 @@ class Membership:
         worst = self._worst_inbound(key) if message.alone else None
         self._refuse(key if worst is None else worst)
 
-    def refused(self, key: bytes) -> None:
+    def refused(self, key: bytes, message: Full) -> None:
         """Use the visit that a full peer allows, and look elsewhere."""
+        del message
         self.visiting[key] = self._context.now + VISIT_SECONDS
         self._pause(key)
         self._context.timer(TimerKind.DIAL, DIAL_PAUSE_SECONDS_MIN)
@@ -202,8 +207,7 @@ class Membership:
         return max(0, min(missing, LINKS_HARD_MAX - len(peers)) - len(self._dialling))
 
     def _candidates(self, *, rejoin: bool) -> list[bytes | str]:
-        """Return whom to dial: anchors first, then nodes of networks and owners not linked yet, then
-        bootstrap."""
+        """Return whom to dial: anchors first, then what is far from the present links, then bootstrap."""
         now, peers = self._context.now, self._context.peers
         free = [
             key
@@ -283,7 +287,7 @@ class Membership:
         held = {record.hash[:OFFER_ID_BYTES] for record in self._records()}
         unknown = [item for item in message.ids[: 2 * FULL_MEMBERSHIP_MAX] if item not in held]
         if unknown:
-            self._context.request(key, ("nodes", b""), NodesRequest(tuple(unknown)))
+            self._context.request(key, NODES, NodesRequest(tuple(unknown)))
         if message.wants_offer:
             self._offer(key, self._sample(SHUFFLE_IDS), wants_offer=False)
 

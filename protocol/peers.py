@@ -50,6 +50,8 @@ class Peer:
     """When the last frame came, monotonic seconds."""
     promises: dict[PromiseKey, tuple[float, float]] = field(default_factory=dict)
     """Request -> (sent, deadline)."""
+    closing: bool = False
+    """Whether this node is closing the connection."""
     work: float = WORK_SAVED_MAX
     """Units of work that the peer may still ask for; refills with time."""
     work_updated: float = 0.0

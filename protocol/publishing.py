@@ -1,4 +1,4 @@
-"""This node's own catalogues: what it signs, and when it may.
+"""The node's own catalogues: what it signs, and when it may.
 
 Theory of operation. A node that starts may have been restored from an old copy of its disk. Were it to sign
 at once, it would give a number away twice, and that is equivocation. So it asks every peer that it meets for
@@ -45,12 +45,11 @@ class Publishing:
         self,
         context: Context,
         owners: Owners,
-        owner: bytes,
         announce: Callable[[Index, Change], int],
     ) -> None:
         self._context = context
         self._owners = owners
-        self._owner = owner
+        self._owner = b""
         self._announce = announce
         self._waiting: deque[tuple[Index, Publish]] = deque()
         self._asked_since: float | None = None
@@ -66,8 +65,9 @@ class Publishing:
             self._answered = True
         self.go_on()
 
-    def start(self) -> None:
-        """Begin to wait for what peers know."""
+    def start(self, owner: bytes) -> None:
+        """Begin to wait for what peers know of this node; ``owner`` is its owner's id."""
+        self._owner = owner
         self._asked_since = self._context.now
         self._context.timer(TimerKind.OWN_HEAD, OWN_HEAD_SECONDS)
 

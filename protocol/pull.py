@@ -15,7 +15,7 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .card import Card, card_hash, verify_card
 from .catalogue import Below, Branch, Catalogue, verify_below, verify_bucket_cards, verify_top

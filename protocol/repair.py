@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from .context import Context
+from .errors import RemoteProtocolError
 from .events import TimerKind
 from .exchange import Ranges, RecordsRequest
 from .index import Index
@@ -34,6 +35,7 @@ from .limits import (
 from .messages import Digest, Records
 from .owners import Owners
 from .reconcile import DIGITS, Range
+from .violations import Violation
 
 RECORDS = "records"
 """The kind of promise that a request for records is."""
@@ -98,6 +100,8 @@ class Repair:
 
     def ranges(self, peer: bytes, message: Ranges) -> None:
         """Answer one leg of a reconciliation, and ask for what it showed to be newer there."""
+        if any(len(item.parts) not in (0, len(DIGITS)) for item in message.ranges):
+            raise RemoteProtocolError(Violation.MALFORMED, "parts of a range", where="ranges")
         index = self._index_of(peer, message.scope)
         cost = sum(len(DIGITS) if item.parts else 1 + len(item.entries) for item in message.ranges)
         if index is None or not self._pays(peer, cost):

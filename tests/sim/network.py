@@ -1,9 +1,10 @@
 """A network of nodes in one process: one seed, one heap of events, the very states that real nodes run.
 
-Theory of operation. Time is a number; what is due next is on top of one heap. Connections behave like TCP: per
-direction in order and without loss (a lost segment is a frame that arrives 200 ms later, and those behind it with it), and what is
-in flight when a connection ends is gone. Disks lose a suffix of what was not synced when their node
-crashes. Nodes sit on both ends of ``State.handle``; nothing of the protocol is re-implemented here.
+Theory of operation. Time is a number; what is due next is on top of one heap. Connections behave like TCP:
+per direction in order and without loss (a lost segment is a frame that arrives 200 ms later, and those behind
+it with it), and what is in flight when a connection ends is gone. Disks lose a suffix of what was not synced
+when their node crashes. Nodes sit on both ends of ``State.handle``; nothing of the protocol is re-implemented
+here.
 
 Rules of this file:
 
@@ -168,7 +169,8 @@ class Network:
         self.event(node, Started(self.wall(node)))
 
     def crash(self, node: Node) -> None:
-        """Pull the plug: unsynced writes may be lost, and the others learn of it only from silence or a reset."""
+        """Pull the plug: unsynced writes may be lost, and the others learn of it only from silence or a
+        reset."""
         node.state = None
         node.timers.clear()
         node.disk.crash(self.rng)
@@ -296,7 +298,7 @@ class Network:
         for node, far, outbound in ((dialler, acceptor, True), (acceptor, dialler, False)):
             if node.state is not None and far.state is not None:
                 identity = far.state.identity()
-                self.event(node, Connected(far.key, identity.charters, identity.record, outbound))
+                self.event(node, Connected(far.key, identity.charters, identity.node, outbound))
         return True
 
     def _close(self, link: Link, closer: Node) -> None:

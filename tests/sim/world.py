@@ -1,6 +1,7 @@
 """Whole networks of owners and nodes, in the language of the tests.
 
-An institution here is one owner with one node. Keys follow from the seed, and so do all records: a seed is a run.
+An institution here is one owner with one node. Keys follow from the seed, and so do all records: a seed is a
+run.
 """
 
 from __future__ import annotations

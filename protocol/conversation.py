@@ -1,0 +1,299 @@
+"""What a message from a peer sets in motion.
+
+Theory of operation. Each message type has one handler: of membership, repair or broadcast where the message
+concerns that part alone, and here where one part's result is another part's beginning: a head that is
+admitted is pulled, a catalogue that became whole is pushed on, new charters end old heads. The parts do not
+know each other.
+
+Rules of this file:
+
+1. A handler may raise RemoteProtocolError: the message is then refused, and what verified before stays.
+2. A message of a scope that the sender has no part in is refused as if the scope did not exist.
+3. Only what became whole is pushed on, whatever way it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .broadcast import Broadcast
+from .card import verify_card
+from .context import Context
+from .envelope import RECORD_HEADER, Verified, open_envelope
+from .errors import RemoteProtocolError
+from .exchange import (
+    Full,
+    Graft,
+    IHave,
+    Neighbour,
+    Newest,
+    NewestRequest,
+    NodesRequest,
+    Offer,
+    Prune,
+    Ranges,
+    RecordsRequest,
+)
+from .head import HEAD_TYPE
+from .index import Change, Held, Index, Outcome
+from .membership import NODES, Membership
+from .messages import MESSAGE, Cards, CardsRequest, Digest, Missing, News, Records, Tree, TreeRequest, chunk
+from .node_record import NODE_RECORD, NODE_TYPE, NodeRecord, verify_node_record
+from .owners import Owners
+from .publishing import Publishing
+from .pulls import PULL, Pulls
+from .repair import RECORDS, Repair
+from .violations import Violation
+
+PUBLIC = b""
+"""The scope that every node takes part in."""
+
+
+class Conversation:
+    """The parts of a state, and what a message does to them."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.owners = Owners(context)
+        self.indexes = {PUBLIC: Index(context, self.owners, PUBLIC)}
+        self.membership = Membership(context, self.owners)
+        self.repair = Repair(context, self.owners, self.index_for)
+        self.pulls = Pulls(context, self._became_whole)
+        self.broadcast = Broadcast(context)
+        self.publishing = Publishing(context, self.owners, self._announce)
+        self._handlers: dict[type, Callable[[bytes, Any], object]] = {
+            Neighbour: self.membership.neighbour,
+            Full: self.membership.refused,
+            Offer: self.membership.offered,
+            NodesRequest: self.membership.requested,
+            Digest: self.repair.digest,
+            Ranges: self.repair.ranges,
+            RecordsRequest: self.repair.requested,
+            Records: self._records,
+            NewestRequest: self._newest_requested,
+            Newest: self._newest,
+            News: self._news,
+            IHave: self._announced,
+            Graft: self._grafted,
+            Prune: self.broadcast.pruned,
+            TreeRequest: self._tree_requested,
+            Tree: self.pulls.tree,
+            CardsRequest: self._cards_requested,
+            Cards: self.pulls.cards,
+            Missing: self.pulls.missing,
+        }
+
+    def receive(self, peer: bytes, frame: bytes) -> None:
+        """Deal with one frame of a connected peer; whatever its bytes, nothing is raised."""
+        culprit = self.context.peers[peer]
+        if culprit.closing:
+            return
+        culprit.heard = self.context.now
+        try:
+            message = MESSAGE.decode(frame)
+            handler = self._handlers.get(type(message))
+            if handler is not None:
+                handler(peer, message)
+        except RemoteProtocolError as error:
+            self.context.misbehaved(peer, error.violation, str(error))
+        if culprit.score.cut_off(self.context.now):
+            self.context.disconnect(peer, "score")
+
+    def gone(self, peer: bytes) -> None:
+        """Forget a peer's connection in every part."""
+        self.membership.disconnected(peer)
+        self.broadcast.disconnected(peer)
+        self.repair.disconnected(peer)
+        self.pulls.disconnected(peer)
+
+    def verify_record(self, raw: bytes) -> Verified[NodeRecord]:
+        """Verify a node record against the charters known; raise ``key-unknown`` when there are none."""
+        owner = NODE_RECORD.decode(open_envelope(raw, NODE_TYPE).body).owner
+        trust = self.owners.get(owner)
+        if trust is None:
+            raise RemoteProtocolError(
+                Violation.KEY_UNKNOWN, "the owner's charters are not known", where="node"
+            )
+        return verify_node_record(raw, trust, self.context.wall)
+
+    def scopes_of(self, peer: bytes) -> list[bytes]:
+        """Return the scopes that may be spoken of with a peer."""
+        del peer
+        return [PUBLIC]
+
+    def index_for(self, peer: bytes, scope: bytes) -> Index | None:
+        """Return the index of a scope, None when the peer has no part in it."""
+        return self.indexes.get(scope) if scope in self.scopes_of(peer) else None
+
+    def broken_promises(self) -> None:
+        """Count what peers did not answer in time, and ask others."""
+        for key, peer in list(self.context.peers.items()):
+            for promise in peer.overdue(self.context.now):
+                peer.score.broke_promise(self.context.now)
+                if promise[0] == PULL:
+                    self.pulls.broken(key, promise)
+                elif promise[0] == RECORDS:
+                    self.repair.broken(key, promise[1])
+
+    def charters_changed(self, owners: Sequence[bytes]) -> None:
+        """Hold all that is held of an owner against its new charters."""
+        for owner in owners:
+            for index in self.indexes.values():
+                for key in index.recheck(owner):
+                    self.pulls.settled(index, key)
+
+    def _records(self, peer: bytes, message: Records) -> None:
+        """Learn charters first, since the envelopes need them; one bad envelope does not spoil the others."""
+        changed, failure = self.owners.learn_all(message.charters)
+        self.charters_changed(changed)
+        news = bool(changed)
+        for raw in message.envelopes:
+            try:
+                news = self._take_envelope(peer, raw) or news
+            except RemoteProtocolError as error:
+                self.context.misbehaved(peer, error.violation, str(error))
+        self.context.answered(peer, NODES)
+        last = not message.charters and not message.envelopes
+        self.repair.received(peer, news=news, last=last)
+        if failure is not None:
+            raise failure
+
+    def _take_envelope(self, peer: bytes, raw: bytes) -> bool:
+        """Take a head or a node record; return whether it was news."""
+        kind = open_envelope(raw).type
+        if kind == NODE_TYPE:
+            self.membership.admit(self.verify_record(raw), peer)
+            return False
+        if kind != HEAD_TYPE:
+            return False
+        index = self.index_for(peer, _scope_of(raw))
+        if index is None:
+            raise RemoteProtocolError(Violation.UNEXPECTED, "a head of a scope not shared", where="records")
+        outcome, key = index.admit(raw)
+        if outcome in (Outcome.NEW, Outcome.DISPUTED):
+            self._head_came(index, key, peer)
+            return True
+        self._known_head_came(index, key, peer, outcome)
+        return False
+
+    def _newest_requested(self, peer: bytes, message: NewestRequest) -> None:
+        index = self.index_for(peer, message.scope)
+        if index is not None:
+            self.publishing.requested(peer, index)
+
+    def _newest(self, peer: bytes, message: Newest) -> None:
+        index = self.index_for(peer, message.scope)
+        if index is None:
+            return
+        if message.envelope:
+            self._take_envelope(peer, message.envelope)
+        self.publishing.answered()
+
+    def _news(self, peer: bytes, message: News) -> None:
+        index = self.index_for(peer, _scope_of(message.envelope))
+        if index is None:
+            raise RemoteProtocolError(Violation.UNEXPECTED, "news of a scope not shared", where="news")
+        outcome, key = index.admit(message.envelope)
+        if outcome is Outcome.SAME:
+            self.broadcast.duplicate(index.scope, peer)
+        if outcome not in (Outcome.NEW, Outcome.DISPUTED):
+            self._known_head_came(index, key, peer, outcome)
+            return
+        self.context.peers[peer].score.was_useful(self.context.now)
+        self.broadcast.fresh(index.scope, peer)
+        held = index.heads[key]
+        if outcome is Outcome.NEW and (message.cards or message.removed) and _follows(message, held):
+            cards = [verify_card(raw, owner=held.head.value.owner) for raw in message.cards]
+            change = index.complete(held, cards, message.removed)
+            if change is not None:
+                self._became_whole(index, change, peer)
+                return
+        self._head_came(index, key, peer)
+
+    def _announced(self, peer: bytes, message: IHave) -> None:
+        index = self.index_for(peer, message.scope)
+        if index is not None:
+            heads = [head for head in message.heads if index.holder(head) is None]
+            self.broadcast.announced(peer, message.scope, heads)
+
+    def _grafted(self, peer: bytes, message: Graft) -> None:
+        index = self.index_for(peer, message.scope)
+        if index is None or self.broadcast.grafted(peer, message):
+            return
+        held = index.holder(message.head)
+        if held is not None:
+            self.repair.send_records(peer, index, [held.head.value.node_key])
+
+    def _tree_requested(self, peer: bytes, message: TreeRequest) -> None:
+        held = self._shown(peer, message.head)
+        answer = None if held is None else held.catalogue.answer(message)
+        self.context.send(peer, Missing(message.head) if answer is None else answer)
+
+    def _cards_requested(self, peer: bytes, message: CardsRequest) -> None:
+        held = self._shown(peer, message.head)
+        cards = [] if held is None else [held.cards[item] for item in message.hashes if item in held.cards]
+        if not cards or not self.context.peers[peer].spend(len(cards), self.context.now):
+            self.context.send(peer, Missing(message.head))
+            return
+        for part in chunk(cards):
+            self.context.send(peer, Cards(message.head, tuple(part)))
+
+    def _shown(self, peer: bytes, head: bytes) -> Held | None:
+        """Return what is held under a whole catalogue's head; a newer head is sent when there is one."""
+        for scope in self.scopes_of(peer):
+            index = self.indexes[scope]
+            held = index.holder(head)
+            if held is not None and held.shown is not None and held.shown.hash == head:
+                return held
+            if held is not None and held.head.hash != head:
+                self.repair.send_records(peer, index, [held.head.value.node_key])
+        return None
+
+    def _head_came(self, index: Index, key: bytes, peer: bytes) -> None:
+        """Get the catalogue of a head that is newly held."""
+        held = index.heads[key]
+        if key == self.context.key and held.other is not None:
+            self.publishing.found_elsewhere(index)
+        change = None if held.whole else index.complete_unchanged(held)
+        if change is not None:
+            self._became_whole(index, change, peer)
+        elif not held.whole:
+            self.pulls.want(index, held, peer)
+
+    def _known_head_came(self, index: Index, key: bytes, peer: bytes, outcome: Outcome) -> None:
+        """Deal with a head that is not news."""
+        if outcome is Outcome.OLDER:
+            self.repair.send_records(peer, index, [key])
+        elif outcome is Outcome.NO_CHARTERS:
+            self.repair.request(peer, index.scope, key)
+        elif outcome is Outcome.SAME and not index.heads[key].whole:
+            self.pulls.told(index, key, peer)
+
+    def _became_whole(self, index: Index, change: Change, source: bytes | None) -> None:
+        """Pass on what is verified down to its cards, however it came."""
+        key = change.head.value.node_key
+        self.pulls.settled(index, key)
+        self._push(index, change, source)
+        if key == self.context.key:
+            self.publishing.go_on()
+
+    def _announce(self, index: Index, change: Change) -> int:
+        """Push what this node signed."""
+        return self._push(index, change, None)
+
+    def _push(self, index: Index, change: Change, source: bytes | None) -> int:
+        news = News(change.head.raw, change.since, change.cards, change.removed)
+        return self.broadcast.push(index.scope, change.head.hash, news, source)
+
+
+def _scope_of(raw: bytes) -> bytes:
+    """Return the scope that an envelope names, before anything of it is verified."""
+    return RECORD_HEADER.decode(open_envelope(raw).body).scope
+
+
+def _follows(news: News, held: Held) -> bool:
+    """Return whether the changes in news begin where this node stands."""
+    if held.shown is None:
+        return news.since == 0
+    return held.shown.value.seq == news.since and held.shown.value.epoch == held.head.value.epoch
