@@ -35,9 +35,7 @@ from .limits import (
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 
 _SCOPES: Final = ("admin", "publish", "search")
-_START: Final = (
-    "Start a node with `skerry init` and `skerry serve`, or name one: skerry.connect(url=..., token=...)"
-)
+_START: Final = "Start one with `skerry init` and `skerry serve`, or name one by url and token."
 
 
 class Connection:

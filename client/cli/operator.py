@@ -30,10 +30,19 @@ def init(
 def serve(
     session: Session,
     *,
+    listen: Annotated[str, typer.Option(help="Public address, host:port; port 0 takes a free one.")] = "",
+    api_listen: Annotated[str, typer.Option(help="Address of the local API, host:port.")] = "",
+    bootstrap: Annotated[
+        list[str] | None, typer.Option(help="Node to connect to first, host:port#hash; may be repeated.")
+    ] = None,
     tap: Annotated[Path | None, typer.Option(help="Record every byte that leaves in this file.")] = None,
 ) -> None:
     """Run the node until it is stopped."""
-    _become_node(session, "serve", ["--tap", str(tap)] if tap else [])
+    values = {"--listen": listen, "--api-listen": api_listen, "--tap": tap}
+    options = [text for flag, value in values.items() if value for text in (flag, str(value))]
+    for address in bootstrap or ():
+        options += ["--bootstrap", address]
+    _become_node(session, "serve", options)
 
 
 def status(session: Session) -> None:

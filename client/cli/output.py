@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from skerry.errors import SkerryError
 
-ERROR_LABELS = (("where", "where"), ("why", "why"), ("todo", "do"))
+ERROR_LABELS = (("where", "where"), ("why", "why"), ("todo", "what to do"))
 
 
 def console(*, color: bool) -> Console:
@@ -57,11 +57,10 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> Table:
 
 
 def error_text(error: SkerryError) -> str:
-    """Return an error as lines: what and code first, then what is known of where, why and what to do."""
-    lines = [f"error: {visible(error.what)} [{error.code}]"]
+    """Return an error as lines: code and what first, then what is known of where, why and what to do."""
     parts = error.parts()
-    lines += [f"  {label:<6} {visible(parts[key])}" for key, label in ERROR_LABELS if parts[key]]
-    return "\n".join(lines)
+    lines = [f"  {label}: {visible(parts[key])}" for key, label in ERROR_LABELS if parts[key]]
+    return "\n".join([f"error {error.code}: {visible(error.what)}", *lines])
 
 
 def byte_size(size: int) -> str:

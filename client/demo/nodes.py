@@ -57,7 +57,10 @@ class DemoNode:
 
     def start(self, bootstrap: str) -> None:
         """Begin to serve; `bootstrap` is the address of another node, or empty."""
-        self._process = self._run("serve", "--tap", str(self.tap), bootstrap=bootstrap)
+        options = ["--listen", _FREE_PORT, "--api-listen", _FREE_PORT, "--tap", str(self.tap)]
+        if bootstrap:
+            options += ["--bootstrap", bootstrap]
+        self._process = self._run("serve", *options)
 
     def wait_initialised(self) -> None:
         """Wait until keys, charter and folder are made."""
@@ -101,21 +104,15 @@ class DemoNode:
             self._process.wait()
         self._process = None
 
-    def _run(self, verb: str, *options: str, bootstrap: str = "") -> subprocess.Popen[bytes]:
+    def _run(self, verb: str, *options: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "skerry.node", verb, "--folder", str(self.folder), *options]
-        settings = {
-            "SKERRY_NODE__LISTEN": _FREE_PORT,
-            "SKERRY_NODE__BOOTSTRAP": bootstrap,
-            "SKERRY_API__LISTEN": _FREE_PORT,
-            "OMP_NUM_THREADS": "1",
-        }
         with self._log.open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - our own interpreter and module, without a shell
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **settings},
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
                 start_new_session=True,
             )
 

@@ -18,8 +18,8 @@ def card(name: str, owner: str) -> api.CardView:
     return api.CardView(
         id="a" * 64, hash="b" * 64, owner="c" * 64, owner_name=owner, slug="slug", version=2, name=name,
         summary=name, data="Table", task="Classification", library="Scikit-learn", scenarios=[],
-        license="MIT", tags=[], language="", classes=2, island="d" * 64, dimension=3, lane="python", specification="e" * 64,
-        specification_bytes=100, package="f" * 64, package_bytes=2000, published=0,
+        license="MIT", tags=[], language="", classes=2, island="d" * 64, dimension=3, lane="python",
+        specification="e" * 64, specification_bytes=100, package="f" * 64, package_bytes=2000, published=0,
     )  # fmt: skip
 
 

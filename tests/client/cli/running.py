@@ -1,0 +1,82 @@
+"""Running the installed command as people do, and comparing whole sessions with what is written down.
+
+A transcript is a text file of commands and what they answer::
+
+    $ skerry list
+    slug ...
+    ! a line on standard error
+    [exit 3]
+
+Lines of standard error follow those of standard output, each after ``! ``; ``[exit 0]`` is left out. What
+differs from run to run (ids, folders, ports, sizes) is replaced by a word. ``SKERRY_WRITE_TRANSCRIPTS=1``
+writes the files anew, for review.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+TRANSCRIPTS = Path(__file__).parent.parent / "transcripts"
+COMMAND = Path(sys.executable).parent / "skerry"
+SECONDS_MAX = 60
+
+_CHANGING = (
+    (re.compile(r"\b[0-9a-f]{64}\b"), "<hash>"),
+    (re.compile(r"\b[0-9a-f]{16}\b"), "<hash>"),
+    (re.compile(r"\(([0-9a-f]{8})\)"), "(<id>)"),
+    (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:<port>"),
+    (re.compile(r"\b\d+(\.\d+)? (B|kB|MB|bytes)\b"), "<size>"),
+    (re.compile(r"\b\d+ (s|min)\b"), "<time>"),
+    (re.compile(r"\b\d+\.\d{3,4}\b"), "<number>"),
+    (re.compile(r" +$", re.MULTILINE), ""),
+)
+
+
+def skerry(
+    *arguments: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_MAX,
+        cwd=cwd,
+        check=False,
+        env={**os.environ, "COLUMNS": "80", "OMP_NUM_THREADS": "1", **(environment or {})},
+    )
+
+
+def session(commands: list[str], environment: Mapping[str, str], cwd: Path) -> str:
+    """Return a whole session as text."""
+    lines = []
+    for command in commands:
+        done = skerry(*shlex.split(command)[1:], environment=environment, cwd=cwd)
+        lines += [f"$ {command}", *done.stdout.splitlines()]
+        lines += [f"! {line}" for line in done.stderr.splitlines()]
+        lines += [f"[exit {done.returncode}]"] if done.returncode else []
+    return settled("\n".join(lines).replace(str(cwd), "<folder>")) + "\n"
+
+
+def settled(text: str) -> str:
+    """Return a session's text without what differs from run to run."""
+    for pattern, word in _CHANGING:
+        text = pattern.sub(word, text)
+    return text
+
+
+def compare(name: str, environment: Mapping[str, str], cwd: Path) -> None:
+    """Run the commands of a transcript and compare all that they answer."""
+    path = TRANSCRIPTS / f"{name}.txt"
+    written = path.read_text(encoding="utf-8")
+    commands = [line.removeprefix("$ ") for line in written.splitlines() if line.startswith("$ ")]
+    happened = session(commands, environment, cwd)
+    if os.environ.get("SKERRY_WRITE_TRANSCRIPTS"):
+        path.write_text(happened, encoding="utf-8")
+    assert happened == written

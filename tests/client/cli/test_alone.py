@@ -1,0 +1,126 @@
+"""The command line on a machine where no node runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from skerry.client.cli.session import exit_code
+from skerry.errors import (
+    NotFound,
+    PackageError,
+    Refused,
+    SandboxError,
+    SkerryError,
+    SpecificationError,
+    TransportError,
+    Unavailable,
+)
+from skerry.protocol.api import Endpoint
+from skerry.protocol.errors import RemoteProtocolError
+from skerry.protocol.violations import Violation
+from tests.client.cli.running import COMMAND, compare, skerry
+
+ROWS = "id,age,bmi\n" + "".join(f"p{i},{20 + i},{22 + i % 7}\n" for i in range(30))
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path) -> dict[str, str]:
+    """Return an environment in which nothing was ever set up, and some files to work with."""
+    (tmp_path / "rows.csv").write_text(ROWS)
+    (tmp_path / "empty.csv").write_text("a,b\n")
+    return {"SKERRY_HOME": str(tmp_path / "home"), "SKERRY_CACHE": str(tmp_path / "cache")}
+
+
+def test_the_session_is_as_written(tmp_path: Path, nowhere: dict[str, str]) -> None:
+    compare("alone", nowhere, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SpecificationError("x"), 1),
+        (PackageError("x"), 1),
+        (SandboxError("x"), 1),
+        (NotFound("x"), 3),
+        (Unavailable("x"), 4),
+        (TransportError("x"), 4),
+        (TransportError("x", code="E-FETCH-PIN"), 5),
+        (RemoteProtocolError(Violation.HASH_WRONG), 5),
+        (Refused("x"), 6),
+        (SandboxError("x", code="E-SANDBOX-UNAVAILABLE"), 6),
+    ],
+)
+def test_exit_codes_say_what_kind_of_failure_it_was(error: SkerryError, code: int) -> None:
+    assert exit_code(error) == code
+
+
+def test_help_comes_at_once() -> None:
+    """Processor time, not wall-clock time: the machine that tests may be busy, and a person's is not."""
+    seconds = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert skerry("--help").returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(seconds) < 0.2
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = "import sys, skerry.client.cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"numpy", "sklearn", "aiohttp", "rich", "msgspec", "cryptography"} & set(done.stdout.split())
+
+
+def test_errors_are_json_where_results_would_be(nowhere: dict[str, str]) -> None:
+    done = skerry("status", "--json", environment=nowhere)
+    assert (done.returncode, done.stdout) == (4, "")
+    error = json.loads(done.stderr)["error"]
+    assert set(error) == {"code", "what", "where", "why", "todo"}
+    assert error["code"] == "E-NODE-ABSENT"
+
+
+def test_tracebacks_are_for_those_who_ask(nowhere: dict[str, str]) -> None:
+    assert "Traceback" not in skerry("status", environment=nowhere).stderr
+    assert "Traceback" in skerry("status", "--debug", environment=nowhere).stderr
+
+
+def test_specifications_are_shown_whole_as_json(tmp_path: Path, nowhere: dict[str, str]) -> None:
+    done = skerry("spec", "show", "rows.csv", "--json", environment=nowhere, cwd=tmp_path)
+    shown = json.loads(done.stdout)
+    assert shown["columns"] == ["age", "bmi"]
+    assert len(shown["points"]) == len(shown["weights"]) == 3
+    assert done.returncode == 0
+
+
+@pytest.fixture
+def silent_node(tmp_path: Path, nowhere: dict[str, str]) -> Iterator[None]:
+    """Let a node's folder point to an address that accepts connections and never answers."""
+    home = Path(nowhere["SKERRY_HOME"])
+    home.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        (home / "api.json").write_bytes(msgspec.json.encode(Endpoint(url, 1, {"search": "t"})))
+        yield
+
+
+@pytest.mark.usefixtures("silent_node")
+def test_interruption_is_quiet_and_has_its_own_code(nowhere: dict[str, str]) -> None:
+    process = subprocess.Popen(
+        [COMMAND, "status"], env={**os.environ, **nowhere}, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err) == (130, b"", b"interrupted\n")
