@@ -1,10 +1,10 @@
 """The far end of a worker: load the model, answer calls, over two pipes.
 
-Theory of operation. A first message, unasked, says that the process is ready for the package, and so confined
-if it was to be. From then on one answer follows one call: to ``load`` the description of the model, to its
-methods ``{"ok": true}`` with one array; to any, ``{"ok": false, "error": ...}``. An error of the model is an answer like
-any other; only the end of the calls ends the worker. The caller believes nothing of what is said
-here: a package's code shares this process and could say anything in its place.
+Theory of operation. A first message, unasked, says that the process is ready for the package, and so
+confined if it was to be. From then on one answer follows one call: to ``load`` the description of the
+model, to its methods ``{"ok": true}`` with one array; to any, ``{"ok": false, "error": ...}``. An
+error of the model is an answer like any other; only the end of the calls ends the worker. The caller
+believes nothing of what is said here: a package's code could say anything in its place.
 
 Runs inside the sandbox, so it imports the standard library, numpy, :mod:`.frames` and :mod:`.lanes`.
 """

@@ -14,9 +14,16 @@ from learnware.model import BaseModel
 """
 
 
+CLASS = """
+class Model(BaseModel):
+    def __init__(self):
+        super().__init__((2,), (1,))
+"""
+
+
 def model_package(path: Path, body: str, *, classes: list[Any] | None = None, outputs: int = 1) -> Package:
-    """Write a package whose class ``Model`` has `body` (indented by four) and ends with no constructor arguments."""
-    source = f"{HEAD}\nclass Model(BaseModel):\n    def __init__(self):\n        super().__init__((2,), (1,))\n{body}\n"
+    """Write a package whose class ``Model`` goes on with `body`, first in its constructor."""
+    source = f"{HEAD}{CLASS}{body}\n"
     return write_package(
         path,
         manifest=Manifest(lane="python", classes=classes, outputs=outputs),
