@@ -5,12 +5,14 @@ from __future__ import annotations
 from .learnware import Learnware, LearnwareClassifier, LearnwareRegressor, Predictor, as_estimator
 from .pooling import Average, Routed, Weighted
 from .pruning import EnsemblePruning
+from .selector import JobSelector
 from .stacking import FeatureAugment, Stacking
 
 __all__ = [
     "Average",
     "EnsemblePruning",
     "FeatureAugment",
+    "JobSelector",
     "Learnware",
     "LearnwareClassifier",
     "LearnwareRegressor",

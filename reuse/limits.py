@@ -28,3 +28,6 @@ PRUNING_FRONT_MAX: Final = 64
 
 PRUNING_ROWS_MAX: Final = 2_000
 """Labelled rows that subsets are judged by; more are sampled. An error rate is then known to one percent."""
+
+HERDED_ROWS_MIN: Final = 5
+"""Rows drawn from a learnware at least, however small its weight: fewer cannot outline where its data lie."""

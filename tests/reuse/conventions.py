@@ -19,7 +19,16 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import check_X_y
 
-from skerry.reuse import Average, EnsemblePruning, FeatureAugment, Routed, Stacking, Weighted, as_estimator
+from skerry.reuse import (
+    Average,
+    EnsemblePruning,
+    FeatureAugment,
+    JobSelector,
+    Routed,
+    Stacking,
+    Weighted,
+    as_estimator,
+)
 from skerry.reuse.base import Reuser
 from skerry.spec.fit import fit_table
 
@@ -64,6 +73,10 @@ class OwnWeighted(OwnLearnwares, Weighted):
 
 
 class OwnRouted(OwnLearnwares, Routed):
+    pass
+
+
+class OwnJobSelector(OwnLearnwares, JobSelector):
     pass
 
 
