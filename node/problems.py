@@ -117,7 +117,7 @@ async def problems(
         return _routing_problem(request, error)
     except (ConnectionError, TimeoutError):
         raise
-    except Exception as error:
+    except Exception as error:  # supervision: one request must not end the node
         log.exception("request failed", path=request.path)
         return problem_response(
             SkerryError("The node failed to answer; its log has the details", where=type(error).__name__)

@@ -62,7 +62,7 @@ def serve(entry: Mapping[str, Any], calls: int, answers: int) -> None:
                 answer = encode(_description(model))
             else:
                 answer = _answer(model, message)
-        except Exception:  # noqa: BLE001 - the package's code may raise anything, and the caller must hear of it
+        except Exception:  # noqa: BLE001 - supervision: the package's code may raise anything
             answer = encode({"ok": False, "error": _last_error()})
         _write(answers, answer)
 

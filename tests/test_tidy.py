@@ -7,6 +7,7 @@ docstrings and tables (constants whose value is a literal collection or a call w
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import re
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tree import ROOT, all_sources, name_of, sources
+from tests.tree import COMPONENTS, ROOT, all_sources, name_of, sources
 
 MODULE_CODE_LINES_MAX = 400
 FUNCTION_CODE_LINES_MAX = 60
@@ -42,6 +43,7 @@ GLOBAL_DRAW = re.compile(
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
+@functools.cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -90,6 +92,7 @@ def table_lines(tree: ast.Module) -> set[int]:
     }
 
 
+@functools.cache
 def code_lines(path: Path) -> set[int]:
     tree = parsed(path)
     return lines_with_code(path.read_text(encoding="utf-8")) - docstring_lines(tree) - table_lines(tree)
@@ -142,9 +145,22 @@ def test_every_module_says_what_it_is(path: Path) -> None:
 
 @pytest.mark.parametrize("path", all_sources(), ids=name_of)
 def test_broad_excepts_stand_at_supervision_points_only(path: Path) -> None:
+    """One that cleans up and raises again hides nothing; any other says what it supervises."""
     text = path.read_text(encoding="utf-8").splitlines()
-    broad = [line for line in text if re.search(r"except (Base)?Exception\b", line)]
+    broad = [
+        text[node.lineno - 1]
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or re.search(r"\b(Base)?Exception\b", ast.unparse(node.type)))
+        and ast.unparse(node.body[-1]) != "raise"
+    ]
     assert all("supervision" in line for line in broad), broad
+
+
+@pytest.mark.parametrize("path", all_sources(), ids=name_of)
+def test_components_are_imported_by_their_full_name(path: Path) -> None:
+    """`import spec` would load a second copy of the component where the repository is on the path."""
+    assert not imports(parsed(path)) & set(COMPONENTS)
 
 
 @pytest.mark.parametrize("path", [*sources("spec"), *sources("protocol")], ids=name_of)
@@ -186,7 +202,7 @@ def test_a_node_starts_light(path: Path) -> None:
 
 
 def test_the_project_names_no_path_of_a_developers_machine() -> None:
-    words = re.compile(r"\.\./shared|/work/(main|shared)|/root/|\.library\b")
+    words = re.compile(r"\.\./shared|/work/(main|shared)|/root/|/\.library\b")
     texts = [*(ROOT / "bench").glob("*.py"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]
     found = [
         name_of(path) for path in [*all_sources(), *texts] if words.search(path.read_text(encoding="utf-8"))
