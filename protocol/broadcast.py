@@ -188,6 +188,11 @@ class Broadcast:
         while self._pushed and next(iter(self._pushed.values()))[0] < oldest:
             self._pushed.popitem(last=False)
 
+    def queues(self) -> dict[str, int]:
+        """Return how much waits, by queue."""
+        longest = max((len(branch.queue) for branch in self._branches.values()), default=0)
+        return {"lazy": longest, "announced": len(self._announced), "pushed": len(self._pushed)}
+
     def _remember(self, head: bytes, frame: bytes) -> None:
         self._pushed[head] = (self._context.now, frame)
         while len(self._pushed) > PUSHED_FRAMES_MAX:

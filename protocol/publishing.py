@@ -118,6 +118,10 @@ class Publishing:
         held = index.heads[self._context.key]
         self._context.deliver(OwnKeyElsewhere(index.scope, held.head.value.epoch, held.head.value.seq))
 
+    def queues(self) -> dict[str, int]:
+        """Return how much waits, by queue."""
+        return {"publications": len(self._waiting)}
+
     def _may_sign(self, index: Index) -> bool:
         if not self._answered:
             return False

@@ -145,6 +145,10 @@ class Repair:
                 if state.news:
                     self.send_digest(peer, scope)
 
+    def queues(self) -> dict[str, int]:
+        """Return how much waits, by queue."""
+        return {"records": max((len(state.wanted) for state in self._rounds.values()), default=0)}
+
     def _want(self, peer: bytes, scope: bytes, keys: Iterable[bytes]) -> None:
         new = tuple(keys)
         if not new:

@@ -321,6 +321,15 @@ class State:
         """Return the known node records by node key, without this node's own."""
         return {key: known.record for key, known in self._parts.membership.known.items()}
 
+    def queues(self) -> dict[str, int]:
+        """Return how much waits, by queue, for metrics; every figure is bounded."""
+        return {
+            "wanted": len(self._parts.pulls),
+            **self._parts.broadcast.queues(),
+            **self._parts.repair.queues(),
+            **self._parts.publishing.queues(),
+        }
+
     def owners(self) -> Owners:
         """Return what is known of owners."""
         return self._parts.owners

@@ -34,6 +34,11 @@ class Disk:
         self._sync(rng.randint(0, len(self._unsynced)))
         self._unsynced.clear()
 
+    def durable(self, node_key: bytes) -> bytes:
+        """Return the head of a node's own public catalogue that would survive a crash now."""
+        held = self._synced.catalogues.get((b"", node_key))
+        return b"" if held is None else held.head
+
     def snapshot(self) -> Snapshot:
         """Return what a node that starts now would read."""
         self._sync(len(self._unsynced))

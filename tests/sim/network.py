@@ -119,6 +119,9 @@ class Network:
         self.handled = 0
         self.observers: list[Callable[[Node, Event, list[Effect]], None]] = []
         self.trace_hash = hashlib.sha256()
+        self.shape_hash = hashlib.sha256()
+        """As the trace hash, with the lengths of frames in place of their bytes, and so without
+        signatures."""
         self._by_key: dict[bytes, Node] = {}
         self._by_address: dict[str, Node] = {}
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
@@ -162,6 +165,10 @@ class Network:
 
     # Machines.
 
+    def node(self, key: bytes) -> Node:
+        """Return the machine with a node key."""
+        return self._by_key[key]
+
     def start(self, node: Node) -> None:
         """Switch a machine on."""
         node.starts += 1
@@ -174,8 +181,10 @@ class Network:
         node.state = None
         node.timers.clear()
         node.disk.crash(self.rng)
-        for link in list(node.links.values()):
-            self._end(link, node, silent=self.rng.random() < 0.5)
+        for link in node.links.values():
+            delay = SILENCE_SECONDS if self.rng.random() < 0.5 else 0.0
+            self._sever(link, delay)
+        node.links.clear()
 
     def wall(self, node: Node) -> float:
         """Return what the node's wall clock shows."""
@@ -188,15 +197,14 @@ class Network:
         self._sides = {node.key: number for number, side in enumerate(sides) for node in side}
         for node in self.nodes:
             for link in list(node.links.values()):
-                if not self._hears(*link.ends):
-                    self._end(link, node, silent=False)
+                if link.up and not self._hears(*link.ends):
+                    self._sever(link)
 
     def cut(self, first: Node, second: Node) -> None:
         """End the connection between two nodes, with what is in flight on it."""
         link = first.links.get(second.key)
         if link is not None:
-            self._end(link, first, silent=False)
-            self._report_end(first, second.key, link)
+            self._sever(link)
 
     def latency(self, first: Node, second: Node) -> float:
         """Return the one-way delay of a pair, always the same."""
@@ -254,6 +262,7 @@ class Network:
         self.sent_bytes[node.key] += len(effect.frame)
         self.sent_frames[node.key] += 1
         self.trace_hash.update(effect.frame)
+        self.shape_hash.update(b"%d %d %d" % (node.index, far.index, len(effect.frame)))
 
         def arrive() -> None:
             if link.up and far.links.get(node.key) is link:
@@ -290,9 +299,10 @@ class Network:
         if old is not None and old.up:
             if old.ends[0] is acceptor and acceptor.key < dialler.key:
                 return False
-            self._close(old, dialler)
-            self._report_end(dialler, acceptor.key, old)
-            self._report_end(acceptor, dialler.key, old)
+            old.up = False
+        for node, far in ((dialler, acceptor), (acceptor, dialler)):
+            if far.key in node.links:
+                self._report_end(node, far.key, node.links[far.key])
         link = Link((dialler, acceptor))
         dialler.links[acceptor.key] = acceptor.links[dialler.key] = link
         for node, far, outbound in ((dialler, acceptor, True), (acceptor, dialler, False)):
@@ -314,13 +324,13 @@ class Network:
 
         self.at(last, finish)
 
-    def _end(self, link: Link, node: Node, *, silent: bool) -> None:
-        """End abruptly: what is in flight is gone; a silent end is noticed by the keep-alive."""
+    def _sever(self, link: Link, delay: float = 0.0) -> None:
+        """End abruptly: what is in flight is gone, and each end hears of it, late when only silence tells."""
         link.up = False
-        far = link.other(node)
-        node.links.pop(far.key, None)
-        delay = SILENCE_SECONDS if silent else self.latency(node, far)
-        self.at(self.now + delay, lambda: self._report_end(far, node.key, link))
+        for node in link.ends:
+            peer = link.other(node).key
+            at = self.now + delay + self.latency(*link.ends)
+            self.at(at, lambda node=node, peer=peer: self._report_end(node, peer, link))
 
     def _report_end(self, node: Node, peer: bytes, link: Link) -> None:
         if node.links.get(peer) is link:

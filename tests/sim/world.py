@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from skerry.protocol.card import CARD, Blob, Card
 from skerry.protocol.charter import ROLE_PUBLISH, ROLE_SERVE, NodeKey, new_charter
 from skerry.protocol.context import StateConfig
-from skerry.protocol.effects import CardsChanged, Published, PublishRefused
-from skerry.protocol.events import AddressesConfigured, Publish
+from skerry.protocol.effects import CardsChanged, Deliver, Effect, Published, PublishRefused
+from skerry.protocol.events import AddressesConfigured, Event, Publish
 from skerry.protocol.hashing import tagged_hash
 from skerry.protocol.signing import FakeSigner, SignatureScheme, Signer
 from skerry.protocol.state import State
@@ -23,6 +23,14 @@ from tests.sim.network import Network, NetworkConfig, Node
 YEAR = 365 * 24 * 3600
 REAL_SIGNATURES_MAX = 200
 """Networks up to this size use Ed25519; larger ones would do nothing else."""
+
+
+class LookalikeSigner(FakeSigner):
+    """Signs like a fake signer, under the public key that the real one has."""
+
+    def __init__(self, seed: bytes) -> None:
+        super().__init__(seed)
+        self._public_key = Signer.from_bytes(seed).public_key
 
 
 class World:
@@ -36,18 +44,30 @@ class World:
         Number of nodes.
     real
         Whether signatures are Ed25519; by default when the network is small enough.
+    lookalike
+        Whether fake signatures stand under the keys that real ones have.
     """
 
     def __init__(
-        self, seed: int, count: int, config: NetworkConfig | None = None, *, real: bool | None = None
+        self,
+        seed: int,
+        count: int,
+        config: NetworkConfig | None = None,
+        *,
+        real: bool | None = None,
+        lookalike: bool = False,
     ) -> None:
+        self.lookalike = lookalike
         self.seed = seed
         self.network = Network(seed, config or NetworkConfig())
         self.real = count <= REAL_SIGNATURES_MAX if real is None else real
         self.tokens = 0
-        self.expected: dict[bytes, dict[str, bytes]] = {}
-        """Node key -> slug -> card that was accepted."""
+        self.accepted: dict[bytes, dict[bytes, bytes]] = {}
+        """Node key -> card id -> card, as far as the node said that it is published."""
+        self._asked: dict[int, tuple[dict[bytes, bytes], tuple[bytes, ...]]] = {}
+        """Token -> what was asked for: cards by id, and ids to remove."""
         self.owner_of: dict[bytes, bytes] = {}
+        self.network.observers.append(self._note_published)
         for index in range(count):
             self._add(index)
 
@@ -105,18 +125,14 @@ class World:
         """Have a running node publish cards; return the token."""
         cards = {slug: self.card(node, slug, version, hash_of(slug) % islands) for slug in slugs}
         self.tokens += 1
-        self.expected.setdefault(node.key, {}).update(cards)
+        self._asked[self.tokens] = {card_id_of(raw): raw for raw in cards.values()}, ()
         self.network.event(node, Publish(self.tokens, tuple(cards.values())))
         return self.tokens
 
-    def withdraw(self, node: Node, slugs: Iterable[str]) -> None:
+    def withdraw(self, node: Node, ids: tuple[bytes, ...]) -> None:
         """Have a running node withdraw cards."""
-        slugs = list(slugs)
-        known = self.expected.get(node.key, {})
-        ids = tuple(card_id_of(known[slug]) for slug in slugs if slug in known)
-        for slug in slugs:
-            known.pop(slug, None)
         self.tokens += 1
+        self._asked[self.tokens] = {}, ids
         self.network.event(node, Publish(self.tokens, (), ids))
 
     def published(self, node: Node) -> list[Published]:
@@ -151,6 +167,16 @@ class World:
                 return True
         return False
 
+    def _note_published(self, node: Node, event: Event, effects: list[Effect]) -> None:
+        del event
+        for effect in effects:
+            if isinstance(effect, Deliver) and isinstance(effect.what, Published):
+                cards, removed = self._asked.pop(effect.what.token)
+                accepted = self.accepted.setdefault(node.key, {})
+                for card_id in removed:
+                    accepted.pop(card_id, None)
+                accepted.update(cards)
+
     def _add(self, index: int) -> None:
         keys = [self._key(index, purpose) for purpose in ("owner", "recovery", "node")]
         owner, recovery, signer = keys
@@ -183,7 +209,9 @@ class World:
 
     def _key(self, index: int, purpose: str) -> SignatureScheme:
         seed = tagged_hash("skerry/test-key/1", f"{self.seed} {index} {purpose}".encode())
-        return Signer.from_bytes(seed) if self.real else FakeSigner(seed)
+        if self.real:
+            return Signer.from_bytes(seed)
+        return LookalikeSigner(seed) if self.lookalike else FakeSigner(seed)
 
 
 def hash_of(text: str) -> int:

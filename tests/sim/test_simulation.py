@@ -1,0 +1,94 @@
+"""The states that real nodes run, fifty of them, driven to one digest."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.sim.checkers import Checkers, CheckFailedError
+from tests.sim.faults import Plan, Run
+from tests.sim.network import NetworkConfig
+from tests.sim.world import World
+from tests.tree import ROOT
+
+SEEDS = range(6)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_fifty_nodes_reach_one_digest(seed: int) -> None:
+    world = World(seed, 50, NetworkConfig(loss=0.02))
+    checkers = Checkers(world)
+    world.start_all()
+    world.network.run(8.0)
+    for node in world.nodes[::5]:
+        world.publish(node, ["first", "second", "third"], islands=2)
+    for node in world.nodes[::7]:
+        world.network.at(
+            9.0,
+            lambda node=node: [
+                world.network.cut(node, world.network.node(peer)) for peer in sorted(node.links)
+            ],
+        )
+    assert world.settle(120.0), f"seed {seed}"
+    checkers.converged()
+    checkers.shown_is_verified()
+    checkers.nobody_was_cut_off()
+    state = world.nodes[-1].state
+    assert state is not None
+    assert len(state.cards()) == 30
+    assert len(state.node_records()) == 49, "up to fifty nodes everyone knows everyone"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_mix_of_faults_heals(seed: int) -> None:
+    Run(Plan.draw(seed, nodes=10, seconds=40.0)).run()
+
+
+def test_the_same_seed_gives_the_same_trace_whatever_the_hash_seed() -> None:
+    program = (
+        "from tests.sim.faults import Plan, Run; print(Run(Plan.draw(5, nodes=6, seconds=20.0)).run().hex())"
+    )
+    traces = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert len(traces) == 1
+
+
+def test_fake_signatures_give_the_same_trace_as_real_ones() -> None:
+    traces = set()
+    for real in (True, False):
+        world = World(3, 50, real=real, lookalike=True)
+        world.start_all()
+        world.network.run(6.0)
+        world.publish(world.nodes[4], ["a"])
+        assert world.settle(30.0)
+        traces.add(world.network.shape_hash.digest())
+    assert len(traces) == 1
+
+
+def test_the_checkers_see_a_card_that_was_lost() -> None:
+    world = World(1, 3)
+    checkers = Checkers(world)
+    world.start_all()
+    world.network.run(8.0)
+    world.publish(world.nodes[0], ["a", "b"])
+    assert world.settle(30.0)
+    state = world.nodes[1].state
+    assert state is not None
+    held = state.heads()[world.nodes[0].key]
+    held.cards.pop(next(iter(held.cards)))
+    with pytest.raises(CheckFailedError, match="differ"):
+        checkers.converged()
+    with pytest.raises(CheckFailedError):
+        checkers.shown_is_verified()
