@@ -11,6 +11,7 @@ The requirement, a specification of the searcher's rows, is computed here; the r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -66,6 +67,7 @@ class Network:
         self,
         X: Any = None,
         *,
+        columns: Sequence[str] | None = None,
         text: str = "",
         task: str = "",
         data: str = "",
@@ -95,7 +97,7 @@ class Network:
         Unavailable
             When the node does not answer.
         """
-        wanted = None if X is None else requirement(X)
+        wanted = None if X is None else requirement(X, columns)
         request = api.SearchRequest(
             requirement=b"" if wanted is None else wanted.rkme.to_bytes(),
             noise_mmd2=None if wanted is None else wanted.noise_mmd2,
@@ -209,8 +211,8 @@ def connect(
     return Network(connection, BlobStore(cache_folder(cache) / "blobs"), unsafe_models=unsafe_models)
 
 
-def requirement(X: Any) -> Requirement:
-    """Return what a search for the rows `X` sends to the node; see :meth:`Network.search` for `X`."""
+def requirement(X: Any, columns: Sequence[str] | None = None) -> Requirement:
+    """Return what a search for rows sends to the node; see :meth:`Network.search` for the arguments."""
     from skerry.spec import Rkme, fit_table, noise_floor
 
     if isinstance(X, Requirement):
@@ -219,7 +221,6 @@ def requirement(X: Any) -> Requirement:
         return Requirement(X)
     if isinstance(X, str | Path):
         X, _ = read_file(X)
-    columns = None
     if isinstance(X, Table):
         X, columns = X.values, X.columns
     rkme = fit_table(X, columns=columns)

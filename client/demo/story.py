@@ -163,12 +163,11 @@ def _search(site: Site, expected: int, note: Note) -> Scores:
 
 def _find(site: Site, expected: int) -> Hits:
     """Search until the other hospitals' full specifications could be compared."""
-    import skerry.spec
-
-    rkme = skerry.spec.fit_table(site.hospital.rows, columns=COLUMNS)
     deadline = time.monotonic() + CONVERGENCE_SECONDS_MAX
     while True:
-        hits = site.network.search(rkme, task="Classification", exclude_own=True)
+        hits = site.network.search(
+            site.hospital.rows, columns=COLUMNS, task="Classification", exclude_own=True
+        )
         if len(hits) == expected and not hits.coverage.unreachable:
             return hits
         if time.monotonic() > deadline:

@@ -1,0 +1,180 @@
+"""The whole way through two real nodes: publish, search, fetch, run, combine, withdraw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import psutil
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+
+from skerry.client import connect
+from skerry.client.hits import Hits
+from skerry.client.network import Network, requirement
+from skerry.errors import NotFound, Refused, SpecificationError, Unavailable
+from tests.client.conftest import Market, wait_until
+
+pytestmark = pytest.mark.processes
+
+NAMES = ["sepal length", "sepal width", "petal length", "petal width"]
+IRIS = load_iris()
+FRAME = pd.DataFrame(IRIS.data, columns=NAMES)
+HALVES = {"setosa half": IRIS.target != 2, "virginica half": IRIS.target != 0}
+
+
+@pytest.fixture(scope="module")
+def searcher(market: Market) -> Iterator[Network]:
+    """Return the searcher's market, in which the owner has published two halves of iris."""
+    before = market.owner.network.status().learnwares
+    for name, chosen in HALVES.items():
+        model = LogisticRegression(max_iter=1000).fit(IRIS.data[chosen], IRIS.target[chosen])
+        market.owner.network.publish(
+            model, IRIS.data[chosen], IRIS.target[chosen], name=name, license="MIT", columns=NAMES
+        )
+    wait_until(lambda: market.searcher.network.status().cards == before + 2)
+    yield market.searcher.network
+    for card in market.owner.network.learnwares():
+        market.owner.network.withdraw(card.slug)
+    wait_until(lambda: market.searcher.network.status().cards == 0)
+
+
+@pytest.fixture(scope="module")
+def hits(searcher: Network) -> Iterator[Hits]:
+    found = searcher.search(FRAME[IRIS.target == 0], task="classification")
+    yield found
+    found.close()
+
+
+def test_the_nearest_learnware_comes_first_with_its_raw_distance(hits: Hits) -> None:
+    assert [hit.card.name for hit in hits] == list(HALVES)
+    distances = [hit.mmd2 for hit in hits]
+    assert distances == sorted(distances, key=float)  # type: ignore[arg-type]
+    assert all(0 <= hit.cosine <= 1 for hit in hits if hit.cosine is not None)
+    assert (hits.coverage.cards, hits.coverage.compared, hits.coverage.unreachable) == (2, 2, [])
+    assert hits[0].sources[0].mode == "pinned"
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow", "array", "list", "rkme", "csv", "parquet"])
+def test_rows_may_come_in_any_form(searcher: Network, tmp_path: Path, kind: str) -> None:
+    rows: dict[str, Any] = {
+        "pandas": FRAME,
+        "polars": pl.from_pandas(FRAME),
+        "pyarrow": pl.from_pandas(FRAME).to_arrow(),
+        "array": IRIS.data,
+        "list": IRIS.data.tolist(),
+        "rkme": requirement(FRAME).rkme,
+        "csv": tmp_path / "rows.csv",
+        "parquet": str(tmp_path / "rows.parquet"),
+    }
+    FRAME.to_csv(tmp_path / "rows.csv", index=False)
+    FRAME.to_parquet(tmp_path / "rows.parquet")
+    columns = NAMES if kind in {"array", "list"} else None
+    assert len(searcher.search(rows[kind], columns=columns)) == 2
+
+
+def test_words_and_filters_search_without_rows(searcher: Network) -> None:
+    assert [hit.card.name for hit in searcher.search(text="virginica")] == ["virginica half"]
+    assert len(searcher.search(license="MIT", library="Scikit-learn")) == 2
+    assert len(searcher.search(task="Regression")) == 0
+    assert searcher.search(text="virginica")[0].mmd2 is None
+
+
+def test_odd_rows_are_answered_or_refused_by_name(searcher: Network) -> None:
+    holes = FRAME.copy()
+    holes.iloc[::3, 0] = np.nan
+    assert len(searcher.search(holes)) == 2
+    assert len(searcher.search(FRAME[:1])) == 2
+    assert len(searcher.search(FRAME[NAMES[:3]])) == 0, "three of four columns are another island"
+    for rows, words in [
+        (FRAME[:0], "0 rows"),
+        (FRAME.assign(id="x"), "id"),
+        (FRAME.replace(FRAME.iloc[0, 0], np.inf), "sepal length"),
+        (np.zeros(4), "shape"),
+        (["a", "b"], "shape|numbers|rows"),
+    ]:
+        with pytest.raises(SpecificationError, match=words):
+            searcher.search(rows)
+
+
+def test_a_model_answers_from_another_process_as_it_did_at_home(hits: Hits) -> None:
+    children = len(psutil.Process().children(recursive=True))
+    model = hits[0].estimator()
+    assert model is hits[0].estimator()
+    assert len(psutil.Process().children(recursive=True)) == children + 1
+    chosen = HALVES["setosa half"]
+    home = LogisticRegression(max_iter=1000).fit(IRIS.data[chosen], IRIS.target[chosen])
+    np.testing.assert_allclose(model.predict_proba(FRAME), home.predict_proba(IRIS.data), atol=1e-6)
+    np.testing.assert_array_equal(model.predict(FRAME[NAMES[::-1]]), home.predict(IRIS.data))
+    with pytest.raises(SpecificationError, match="petal width"):
+        model.predict(FRAME[NAMES[:3]])
+
+
+def test_the_mix_knows_what_no_single_learnware_knows(searcher: Network) -> None:
+    found = searcher.search(FRAME)
+    try:
+        assert found.mix.classes_.tolist() == [0, 1, 2]
+        accuracy = float(np.mean(found.mix.predict(FRAME) == IRIS.target))
+        assert accuracy > 0.8, "each half alone reaches 0.67"
+    finally:
+        found.close()
+
+
+def test_a_slug_is_taken_until_it_is_updated(searcher: Network, market: Market) -> None:
+    model = LogisticRegression(max_iter=1000).fit(IRIS.data, IRIS.target)
+    with pytest.raises(Refused) as caught:
+        market.owner.network.publish(
+            model, FRAME.to_numpy(), name="setosa half", license="MIT", columns=NAMES
+        )
+    assert "update" in caught.value.todo
+    receipt = market.owner.network.publish(
+        model, FRAME.to_numpy(), name="setosa half", license="MIT", columns=NAMES, update=True
+    )
+    assert receipt.card.version == 2
+    wait_until(lambda: searcher.hit(receipt.card.id).card.version == 2)
+
+
+def test_what_was_withdrawn_is_neither_found_nor_fetched(
+    searcher: Network, market: Market, tmp_path: Path
+) -> None:
+    model = LogisticRegression(max_iter=1000).fit(IRIS.data, IRIS.target)
+    market.owner.network.publish(model, IRIS.data, name="short lived", license="MIT", columns=NAMES)
+    fresh = connect(folder=market.searcher.node.folder, cache=tmp_path)
+    wait_until(lambda: len(fresh.search(text="short lived")) == 1)
+    hit = fresh.search(text="short lived")[0]
+    market.owner.network.withdraw("short-lived")
+    wait_until(lambda: len(fresh.search(text="short lived")) == 0)
+    with pytest.raises(NotFound):
+        hit.download()
+    with pytest.raises(NotFound):
+        market.owner.network.withdraw("short-lived")
+    with pytest.raises(NotFound):
+        fresh.hit(hit.card.id)
+
+
+def test_a_wrong_token_is_refused(market: Market) -> None:
+    with pytest.raises(Refused) as caught:
+        connect(market.owner.network._connection.url, "wrong").status()
+    assert caught.value.code == "E-API-TOKEN"
+
+
+def test_peers_and_status_know_the_other_side(market: Market) -> None:
+    owner, searcher = market.owner.network.status(), market.searcher.network.status()
+    assert [peer.owner for peer in market.searcher.network.peers() if peer.connected] == [owner.owner]
+    assert searcher.name == "searcher's lab"
+    assert [peer.owner for peer in market.searcher.network.dial(owner.bootstrap)] == [owner.owner]
+    with pytest.raises(Refused):
+        market.searcher.network.dial("nonsense")
+
+
+def test_a_node_that_is_gone_is_unavailable(tmp_path: Path, market: Market) -> None:
+    endpoint = (market.owner.node.folder / "api.json").read_text()
+    port = endpoint.split("127.0.0.1:")[1].split('"')[0]
+    (tmp_path / "api.json").write_text(endpoint.replace(port, "9"))
+    with pytest.raises(Unavailable):
+        connect(folder=tmp_path).status()
