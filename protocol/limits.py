@@ -50,7 +50,7 @@ OWNER_KEYS_MAX = 16
 """(W) Owner keys of one charter: people who can sign for an institution."""
 
 NODE_KEYS_MAX = 32
-"""(W) Node keys of one charter: machines of one institution. Larger ones share a key (DESIGN 11)."""
+"""(W) Node keys of one charter: machines of one institution. Larger ones share a key."""
 
 NODE_KEY_ROLES_MAX = 8
 """(W) Roles of one node key; two are known."""
@@ -346,3 +346,6 @@ PULL_PAUSE_SECONDS_MAX = 30.0
 
 RECONCILE_QUEUE_MAX = 100_000
 """Keys that wait to be asked for at one peer."""
+
+ADDRESSES_REMEMBERED = 4096
+"""Addresses whose network is remembered, since telling it takes longer than all else in choosing whom to dial."""
