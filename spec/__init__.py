@@ -18,13 +18,18 @@ if TYPE_CHECKING:
     from .bridging import Bridge, align, bridge
     from .explaining import ColumnShare, Explanation, NoiseFloor, explain, noise_floor
     from .fit import fit_table, unreduced
+    from .gaussian import GaussianDistance
+    from .index import SketchIndex
     from .island import Column, Island
     from .merging import fit_chunks, merge
     from .metric import Scale, kernel_cosine, mmd2
     from .mixing import Mix, mix, responsibility
+    from .pictures import plot_distances, plot_islands, plot_reduced_set
+    from .ranking import Ranking, rank
     from .reference_market import ReferenceResult, reference_search
     from .rkme import Marginals, Rkme
     from .semantic import Features, SemanticSpec, TypedColumn
+    from .sketch import Sketch, check_sketch, sketch_of
     from .specification import Specification
     from .transformer import RkmeTransformer
 
@@ -34,19 +39,24 @@ _HOMES = {
     "ColumnShare": "explaining",
     "Explanation": "explaining",
     "Features": "semantic",
+    "GaussianDistance": "gaussian",
     "Island": "island",
     "Marginals": "rkme",
     "Mix": "mixing",
     "NoiseFloor": "explaining",
+    "Ranking": "ranking",
     "ReferenceResult": "reference_market",
     "Rkme": "rkme",
     "RkmeTransformer": "transformer",
     "Scale": "metric",
     "SemanticSpec": "semantic",
+    "Sketch": "sketch",
+    "SketchIndex": "index",
     "Specification": "specification",
     "TypedColumn": "semantic",
     "align": "bridging",
     "bridge": "bridging",
+    "check_sketch": "sketch",
     "explain": "explaining",
     "fit_chunks": "merging",
     "fit_table": "fit",
@@ -55,8 +65,13 @@ _HOMES = {
     "mix": "mixing",
     "mmd2": "metric",
     "noise_floor": "explaining",
+    "plot_distances": "pictures",
+    "plot_islands": "pictures",
+    "plot_reduced_set": "pictures",
+    "rank": "ranking",
     "reference_search": "reference_market",
     "responsibility": "mixing",
+    "sketch_of": "sketch",
     "unreduced": "fit",
 }
 
@@ -66,19 +81,24 @@ __all__ = [
     "ColumnShare",
     "Explanation",
     "Features",
+    "GaussianDistance",
     "Island",
     "Marginals",
     "Mix",
     "NoiseFloor",
+    "Ranking",
     "ReferenceResult",
     "Rkme",
     "RkmeTransformer",
     "Scale",
     "SemanticSpec",
+    "Sketch",
+    "SketchIndex",
     "Specification",
     "TypedColumn",
     "align",
     "bridge",
+    "check_sketch",
     "explain",
     "fit_chunks",
     "fit_table",
@@ -87,8 +107,13 @@ __all__ = [
     "mix",
     "mmd2",
     "noise_floor",
+    "plot_distances",
+    "plot_islands",
+    "plot_reduced_set",
+    "rank",
     "reference_search",
     "responsibility",
+    "sketch_of",
     "unreduced",
 ]
 

@@ -147,3 +147,12 @@ NOISE_SPLITS: Final = 100
 
 PICTURE_COLUMNS_MAX: Final = 50
 """Columns that a picture or notebook table shows."""
+
+PICTURE_ROWS_MAX: Final = 5_000
+"""Rows that a picture shows; more are one grey mass."""
+
+PICTURE_BARS_MAX: Final = 30
+"""Candidates in a picture of distances."""
+
+PICTURE_ISLANDS_MAX: Final = 9
+"""Panels of the islands map: three by three."""

@@ -106,7 +106,8 @@ def mix(
         raise _refusal("size_max", f"{size_max} is not between 1 and {MIX_MEMBERS_MAX}")
     if method not in _CHOOSERS:
         raise _refusal("method", f"{method!r} is none of {', '.join(_CHOOSERS)}")
-    market = Market.of(requirement, candidates, scale or Scale.of(requirement))
+    precision = np.float32 if method == "greedy" else np.float64
+    market = Market.of(requirement, candidates, scale or Scale.of(requirement), precision=precision)
     single = np.argmin(market.distances)
     members, weights = _CHOOSERS[method](market, size_max)
     mmd2 = market.distance(members, weights)
@@ -183,20 +184,36 @@ class Market:
     """The candidates of a mix in one scale, nearest first, with inner products computed when needed."""
 
     def __init__(
-        self, own: float, cross: Floats, selfs: Floats, stacked: tuple[Any, ...], gamma: float
+        self,
+        own: float,
+        cross: Floats,
+        selfs: Floats,
+        stacked: tuple[Any, ...],
+        gamma: float,
+        precision: npt.DTypeLike = np.float64,
     ) -> None:
         self.own, self._cross, self._selfs = own, cross, selfs
         self._points, self._weights, self._starts = stacked
-        self._gamma = gamma
+        self._gamma, self._precision = gamma, precision
+        self._working = self._points.astype(precision, copy=False)
         self._rows: dict[int, Floats] = {}
         self.distances = own - 2 * cross + selfs
         self.origin = np.arange(len(cross))
 
     @classmethod
     def of(
-        cls, requirement: Rkme, candidates: Sequence[Rkme], scale: Scale, count_max: int = MIX_CANDIDATES_MAX
+        cls,
+        requirement: Rkme,
+        candidates: Sequence[Rkme],
+        scale: Scale,
+        count_max: int = MIX_CANDIDATES_MAX,
+        precision: npt.DTypeLike = np.float64,
     ) -> Market:
-        """Return the nearest candidates of a requirement, at most ``count_max``."""
+        """Return the nearest candidates of a requirement, at most ``count_max``.
+
+        ``precision`` is that of the inner products between candidates. float32 does to choose members by;
+        distances are float64 in any case.
+        """
         if not candidates:
             raise _refusal("candidates", "there is none")
         for candidate in candidates:
@@ -208,7 +225,7 @@ class Market:
         selfs = self_terms(*stacked, gamma)
         nearest = np.argsort(selfs - 2 * cross, kind="stable")[:count_max]
         chosen = stack([candidates[index] for index in nearest], scale)
-        market = cls(own, cross[nearest], selfs[nearest], chosen, gamma)
+        market = cls(own, cross[nearest], selfs[nearest], chosen, gamma, precision)
         market.origin = nearest
         return market
 
@@ -217,7 +234,8 @@ class Market:
         count = min(count_max, len(self))
         end = self._starts[count] if count < len(self) else len(self._points)
         stacked = self._points[:end], self._weights[:end], self._starts[:count]
-        market = Market(self.own, self._cross[:count], self._selfs[:count], stacked, self._gamma)
+        terms = self._cross[:count], self._selfs[:count]
+        market = Market(self.own, *terms, stacked, self._gamma, self._precision)
         market.origin = self.origin[:count]
         return market
 
@@ -227,13 +245,15 @@ class Market:
     def row(self, index: int) -> Floats:
         """Return the inner products (m,) of one candidate with all."""
         if index not in self._rows:
-            start = self._starts[index]
-            end = self._starts[index + 1] if index + 1 < len(self) else len(self._points)
-            points, weights = self._points[start:end], self._weights[start:end]
-            row = inner_many(points, weights, self._points, self._weights, self._starts, self._gamma)
+            own = self._working[self._rows_of(index)], self._weights[self._rows_of(index)]
+            row = inner_many(*own, self._working, self._weights, self._starts, self._gamma)
             row[index] = self._selfs[index]
             self._rows[index] = row
         return self._rows[index]
+
+    def _rows_of(self, index: int) -> slice:
+        end = self._starts[index + 1] if index + 1 < len(self) else len(self._points)
+        return slice(self._starts[index], end)
 
     def gram(self) -> Floats:
         """Return all inner products (m, m)."""
@@ -247,8 +267,13 @@ class Market:
 
     def distance(self, members: npt.NDArray[np.intp], weights: Floats) -> float:
         """Return the squared MMD of a weighted combination to the requirement."""
-        gram = np.stack([self.row(int(member))[members] for member in members])
-        return float(self.own - 2 * weights @ self._cross[members] + weights @ gram @ weights)
+        rows = [self._rows_of(int(member)) for member in members]
+        points = np.concatenate([self._points[part] for part in rows])
+        shares = np.concatenate(
+            [weight * self._weights[part] for weight, part in zip(weights, rows, strict=True)]
+        )
+        combined = inner(points, shares, points, shares, self._gamma)
+        return float(self.own - 2 * weights @ self._cross[members] + combined)
 
     def extended(self, members: list[int], others: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Return Grams (B, m + 1, m + 1) and crosses (B, m + 1) of the members with each other one."""

@@ -65,7 +65,7 @@ def small_simplex_weights(grams: Floats, crosses: Floats) -> tuple[Floats, Float
     assert members <= MIX_MEMBERS_MAX
     best = np.full(batch, np.inf)
     weights = np.zeros((batch, members))
-    grams = np.stack([_with_ridge(gram) for gram in grams])
+    grams = _with_ridge(grams)
     for support in _supports(members):
         share = _on_support(grams, crosses, support)
         value = 0.5 * np.einsum("bi,bij,bj->b", share, grams, share) - np.einsum("bi,bi->b", share, crosses)
@@ -93,5 +93,7 @@ def _on_support(grams: Floats, crosses: Floats, support: tuple[int, ...]) -> Flo
 
 
 def _with_ridge(gram: Floats) -> Floats:
-    ridge: Floats = RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
-    return gram + ridge
+    """Return Grams (..., m, m) with a small share of their mean diagonal added to it."""
+    size = gram.shape[-1]
+    ridge: Floats = RIDGE / size * np.trace(gram, axis1=-2, axis2=-1)
+    return gram + ridge[..., None, None] * np.eye(size)
