@@ -111,7 +111,7 @@ class NodeProcess:
 
     def kill(self) -> None:
         """End it with SIGKILL, if it still runs."""
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None:
             self.process.kill()
             self.process.wait(STOP_SECONDS_MAX)
 
