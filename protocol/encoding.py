@@ -7,9 +7,11 @@ let two readers disagree, so they are closed here before it runs:
 - a field given twice (msgspec keeps the last one, others the first), and
 - how deep an unknown field may nest (msgspec goes as far as the interpreter's stack allows).
 
-Both need a field that the struct does not have, and so a map of another length than the struct's own. A map
-of exactly that length goes straight to msgspec, whose "missing field" catches the rest; any other is walked
-first. Structs inside a record are closed (``forbid_unknown_fields``): later versions add fields to the record
+Both need a field that the struct does not have, or has already. In a map of exactly the struct's length such
+a field takes the place of a known one, so the map is refused in any case: as "missing field", or, where
+msgspec meets a deep value first, by its recursion limit. Maps of that length therefore go straight to
+msgspec; any other is walked first.
+Structs inside a record are closed (``forbid_unknown_fields``): later versions add fields to the record
 itself.
 
 Rules of this file:
@@ -85,7 +87,7 @@ class Format(Generic[T]):
             _check_unknown_fields(data, self.name)
         try:
             return self._decoder.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise RemoteProtocolError(Violation.MALFORMED, str(error), where=self.name) from error
 
 

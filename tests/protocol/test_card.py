@@ -12,7 +12,7 @@ from skerry.protocol import Card, LocalProtocolError, Violation, card_hash, card
 from skerry.protocol.card import CARD
 from skerry.protocol.limits import CARD_BYTES_MAX
 
-from .world import Lab, card, refused
+from .world import Lab, card, flipped, outcome, refused
 
 OWNER = bytes(range(32))
 RAW = card(OWNER).to_bytes()
@@ -31,12 +31,11 @@ def test_the_id_is_the_same_for_all_versions_and_differs_between_owners() -> Non
     assert card(bytes(32)).id != card(OWNER).id
 
 
-@pytest.mark.parametrize("position", range(len(RAW)))
-def test_one_flipped_byte_gives_another_hash(position: int) -> None:
-    raw = bytearray(RAW)
-    raw[position] ^= 1
-    with refused(Violation.HASH_WRONG):
-        verify_card(bytes(raw), expected_hash=card_hash(RAW))
+def test_one_flipped_byte_gives_another_hash() -> None:
+    for position, raw in flipped(RAW):
+        with refused(Violation.HASH_WRONG):
+            verify_card(raw, expected_hash=card_hash(RAW))
+        assert outcome(verify_card, raw) is not Violation.HASH_WRONG, position
 
 
 def test_other_bytes_are_the_senders_fault_before_anything_is_decoded() -> None:

@@ -11,7 +11,7 @@ from skerry.protocol import LocalProtocolError, NodeKey, Violation, new_charter,
 from skerry.protocol.charter import CHARTER, Charter, check_charter, check_work, takes_away
 from skerry.protocol.limits import WORK_BITS
 
-from .world import DAY, NOW, Lab, node_key, refused, signer
+from .world import DAY, NOW, Lab, flipped, node_key, outcome, refused, signer
 from .world import WORK_BITS as FEW_BITS
 
 LAB = Lab()
@@ -108,3 +108,15 @@ def test_whatever_a_node_key_loses_takes_a_higher_epoch(after: NodeKey, *, loses
 def test_more_keys_need_no_higher_epoch() -> None:
     more = (*FIRST.node_keys, node_key("second node", "serve"))
     assert LAB.amended(node_keys=more).trust.charter.epoch == 1
+
+
+def test_one_flipped_byte_is_refused() -> None:
+    chain = LAB.amended(name="second").chain
+    for number in range(2):
+
+        def read(raw: bytes, number: int = number) -> None:
+            verify_chain([*chain[:number], raw, *chain[number + 1 :]], NOW, work_bits=FEW_BITS)
+
+        assert outcome(read, chain[number]) is None
+        for position, raw in flipped(chain[number]):
+            assert outcome(read, raw) is not None, position

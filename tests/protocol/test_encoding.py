@@ -124,6 +124,13 @@ def test_a_deep_unknown_field_does_not_reach_the_interpreters_stack() -> None:
         RECORD_HEADER.decode(raw)
 
 
+def test_nor_does_one_that_takes_the_place_of_a_known_field() -> None:
+    fields = {name: value for name, value in HEADER.items() if name != "lease"}
+    raw = b"\x84" + encoded(fields)[1:] + b"\xa1x" + b"\x91" * 10_000 + b"\xc0"
+    with refused(Violation.MALFORMED):
+        RECORD_HEADER.decode(raw)
+
+
 @given(VALUES)
 def test_the_depth_check_accepts_what_msgpack_writes(value: object) -> None:
     check_depth(bytes(msgpack.packb(value)), "test")

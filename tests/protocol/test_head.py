@@ -10,7 +10,6 @@ from skerry.protocol import (
     Head,
     LocalProtocolError,
     Relation,
-    RemoteProtocolError,
     Verified,
     Violation,
     relate,
@@ -21,7 +20,7 @@ from skerry.protocol import (
 from skerry.protocol.envelope import sign_record
 from skerry.protocol.head import HEAD
 
-from .world import DAY, NOW, Lab, node_key, refused, signer
+from .world import DAY, NOW, Lab, flipped, node_key, outcome, refused, signer
 
 LAB = Lab()
 TRUST = LAB.trust
@@ -46,12 +45,9 @@ def test_a_head_keeps_the_bytes_it_came_in() -> None:
     assert head.value.lease - head.value.issued == 21 * DAY
 
 
-@pytest.mark.parametrize("position", range(len(RAW)))
-def test_one_flipped_byte_is_refused(position: int) -> None:
-    raw = bytearray(RAW)
-    raw[position] ^= 0x40
-    with pytest.raises(RemoteProtocolError):
-        verify_head(bytes(raw), TRUST, NOW)
+def test_one_flipped_byte_is_refused() -> None:
+    for position, raw in flipped(RAW):
+        assert outcome(lambda data: verify_head(data, TRUST, NOW), raw) is not None, position
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import pytest
 
 from skerry.protocol import (
     LocalProtocolError,
-    RemoteProtocolError,
     Violation,
     host_binding,
     tagged_hash,
@@ -18,7 +17,7 @@ from skerry.protocol import (
 from skerry.protocol.envelope import sign_record
 from skerry.protocol.node_record import NODE_RECORD
 
-from .world import DAY, NOW, Lab, node_key, refused, signer
+from .world import DAY, NOW, Lab, flipped, node_key, outcome, refused, signer
 
 LAB = Lab()
 TRUST = LAB.trust
@@ -39,12 +38,9 @@ def test_a_record_names_what_its_server_is_known_by() -> None:
     assert record.binding == host_binding("market.example") == tagged_hash("skerry/host/1", b"market.example")
 
 
-@pytest.mark.parametrize("position", range(len(RAW)))
-def test_one_flipped_byte_is_refused(position: int) -> None:
-    raw = bytearray(RAW)
-    raw[position] ^= 0x40
-    with pytest.raises(RemoteProtocolError):
-        verify_node_record(bytes(raw), TRUST, NOW)
+def test_one_flipped_byte_is_refused() -> None:
+    for position, raw in flipped(RAW):
+        assert outcome(lambda data: verify_node_record(data, TRUST, NOW), raw) is not None, position
 
 
 @pytest.mark.parametrize(

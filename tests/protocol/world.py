@@ -6,7 +6,7 @@ Proofs of work have 4 bits here, so that making an owner costs nothing; one test
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -170,3 +170,9 @@ def outcome(read: Callable[[bytes], object], raw: bytes) -> Violation | None:
     except RemoteProtocolError as error:
         return error.violation
     return None
+
+
+def flipped(raw: bytes, bit: int = 0x40, step: int = 1) -> Iterator[tuple[int, bytes]]:
+    """The bytes with one of them changed, at every position in turn."""
+    for position in range(0, len(raw), step):
+        yield position, raw[:position] + bytes([raw[position] ^ bit]) + raw[position + 1 :]
