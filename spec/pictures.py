@@ -97,7 +97,7 @@ def plot_distances(names: Sequence[str], distances: Sequence[float], floor: floa
     axis.set(xlabel="squared MMD in the searcher's metric")
     if floor is not None:
         axis.axvline(floor, color=_ORANGE, linestyle="--", label="noise floor")
-        axis.legend(loc="lower right", frameon=False)
+        axis.legend(loc="upper right", frameon=False)
     return figure
 
 
@@ -124,6 +124,7 @@ def plot_islands(rkmes: Sequence[Rkme], names: Sequence[str]) -> Figure:
         axis.set(
             title=f"{first.kind}, {first.dimension} columns, {len(members)} learnwares", xticks=[], yticks=[]
         )
+        axis.set_aspect("equal", adjustable="datalim")
         axis.margins(0.25)
     for axis in np.ravel(axes)[len(shown) :]:
         axis.set_visible(False)
