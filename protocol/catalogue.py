@@ -32,7 +32,7 @@ from .envelope import Verified
 from .errors import LocalProtocolError, RemoteProtocolError
 from .hashing import HASH_BYTES, tagged_hash, u8, u64
 from .head import Head
-from .limits import CATALOGUE_CARDS_MAX, FRAME_BYTES_MAX, TREE_BITS_MAX
+from .limits import CATALOGUE_CARDS_MAX, FRAME_BYTES_MAX, SHELVES_SEARCHED_MAX, TREE_BITS_MAX
 from .messages import Tree, TreeRequest
 from .tree import (
     COUNT_BYTES,
@@ -147,10 +147,12 @@ def catalogue_root(k: int, count: int, tree_root: bytes) -> bytes:
 class Catalogue:
     """The cards of one node key in one scope, by id and hash."""
 
-    __slots__ = ("_shelves", "_tree")
+    __slots__ = ("_islands", "_shelves", "_tree")
 
     def __init__(self) -> None:
         self._shelves: dict[bytes, CountedTree] = {}
+        self._islands: dict[bytes, bytes] | None = None
+        """Card id -> island, once there are many shelves; with few each of them is asked."""
         self._tree = CountedTree(CATALOGUE_LEAF_BYTES, _count_of_leaf)
 
     @classmethod
@@ -189,9 +191,13 @@ class Catalogue:
         return self.count == head.count and self.root == head.root
 
     def find(self, card_id: bytes) -> Entry | None:
-        """Return the entry of a card, looking on one shelf after another."""
-        for island, shelf in self._shelves.items():
-            digest = shelf.get(card_id)
+        """Return the entry of a card, None when it is not here."""
+        if self._islands is None:
+            islands: Iterable[bytes] = self._shelves
+        else:
+            islands = [self._islands[card_id]] if card_id in self._islands else []
+        for island in islands:
+            digest = self._shelves[island].get(card_id)
             if digest is not None:
                 return Entry(card_id, island, digest)
         return None
@@ -272,7 +278,9 @@ class Catalogue:
         done: dict[bytes, _Change] = {}
         try:
             for island, change in changes.items():
-                shelf = self._shelves.setdefault(island, CountedTree(SHELF_LEAF_BYTES))
+                shelf = self._shelves.get(island)
+                if shelf is None:
+                    shelf = self._shelves[island] = CountedTree(SHELF_LEAF_BYTES)
                 shelf.update(change.after, [card_id for card_id, _ in change.before])
                 done[island] = change
             self._tree.update(
@@ -287,6 +295,20 @@ class Catalogue:
             for island in changes:
                 if not self._shelves.get(island, True):
                     del self._shelves[island]
+        self._note_islands(changes)
+
+    def _note_islands(self, changes: dict[bytes, _Change]) -> None:
+        """Keep up with where cards stand, from the moment there are many shelves."""
+        if self._islands is None:
+            if len(self._shelves) > SHELVES_SEARCHED_MAX:
+                shelves = self._shelves.items()
+                self._islands = {key: island for island, shelf in shelves for key, _ in shelf.items()}
+            return
+        for change in changes.values():
+            for card_id, _ in change.before:
+                del self._islands[card_id]
+        for island, change in changes.items():
+            self._islands.update((card_id, island) for card_id, _ in change.after)
 
     def _leaf(self, island: bytes) -> bytes:
         shelf = self._shelves[island]

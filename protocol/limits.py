@@ -111,6 +111,10 @@ BUCKET_ITEMS_AT_MOST_BITS_MAX = 256
 CATALOGUE_CARDS_MAX = 2**22
 """(W) Cards of one catalogue: four times what one node is built for."""
 
+SHELVES_SEARCHED_MAX = 64
+"""Shelves that are asked one after another for a card. With more a table says where each card stands,
+which costs 170 bytes a card but keeps a change of a catalogue with very many islands cheap."""
+
 # --- Heads and node records ---------------------------------------------------------------------------------
 
 HEAD_LEASE_SECONDS_MAX = 21 * 24 * 3600

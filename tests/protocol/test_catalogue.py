@@ -164,6 +164,22 @@ def test_any_change_equals_building_anew_and_can_be_taken_back(
     assert catalogue.root == before
 
 
+def test_with_very_many_shelves_cards_are_found_moved_and_removed_alike() -> None:
+    ids = random_ids(300)
+    islands = random_ids(200, seed=2)
+    entries = [Entry(card_id, islands[number % 200], card_id) for number, card_id in enumerate(ids)]
+    catalogue = Catalogue.build(entries[:150])
+    undo = catalogue.update(entries[150:], ids[:20])
+    assert [catalogue.find(card_id) for card_id in ids] == [None] * 20 + entries[20:]
+    moved = [entry._replace(island=islands[0]) for entry in entries[100:]]
+    back = catalogue.update(moved)
+    assert catalogue.root == Catalogue.build(entries[20:100] + moved).root
+    catalogue.update(*back)
+    catalogue.update(*undo)
+    assert catalogue.root == Catalogue.build(entries[:150]).root
+    assert [catalogue.find(card_id) for card_id in ids] == entries[:150] + [None] * 150
+
+
 def test_a_card_that_changes_its_island_moves() -> None:
     cards = some_cards(10, 2)
     catalogue = catalogue_of(cards)
