@@ -2,7 +2,7 @@
 
 Theory of operation. The model is looked at (:func:`inspect_model`: task, classes, columns,
 methods), stored in the format of its lane, and wrapped with its specifications, the versions of
-the libraries it was made with and a manifest. The same model and specifications give the same bytes.
+the libraries it was made with and a manifest.
 
 The owner's own process calls this on the owner's own model: a pickle made by someone else never gets
 here, it is opened in a worker first.
@@ -17,18 +17,34 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from skerry.errors import PackageError
 
-from . import templates
-from .format import STATISTICAL_NAME, Label, Manifest, ModelEntry, Package, StatisticalFile, write_package
+from . import lanes, templates
+from .convert import Conversion, convert
+from .format import (
+    STATISTICAL_NAME,
+    Label,
+    Lane,
+    Manifest,
+    ModelEntry,
+    Package,
+    StatisticalFile,
+    write_package,
+)
 
 _DEFAULT_SPECIFICATION: Final = "RKMETableSpecification"
 _PICKLE_PROTOCOL: Final = 5
-_LIBRARIES: Final = ("numpy", "scipy", "scikit-learn", "lightgbm", "pandas")
+_LIBRARIES: Final[dict[Lane, tuple[str, ...]]] = {
+    "python": ("numpy", "scipy", "scikit-learn", "lightgbm", "pandas"),
+    "skops": ("numpy", "scipy", "scikit-learn", "skops", "pandas"),
+    "onnx": ("numpy", "onnx", "onnxruntime"),
+    "lightgbm": ("numpy", "scipy", "lightgbm"),
+}
+"""What a worker of each lane imports."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +77,7 @@ def build_package(
     semantic: Mapping[str, Any],
     specification_json: bytes,
     path: Path,
+    lane: Literal["python"] | None = None,
 ) -> Package:
     """Write the package of a fitted scikit-learn or LightGBM estimator and return it as read back.
 
@@ -76,6 +93,9 @@ def build_package(
         The statistical specification in the reference's JSON.
     path
         The zip to write.
+    lane
+        None for the safest lane that agrees with the model; ``python`` to keep the original, for a
+        model that others should be able to tune.
 
     Raises
     ------
@@ -85,24 +105,27 @@ def build_package(
     """
     facts = inspect_model(model, X)
     _check_labels(facts, y)
-    entry = ModelEntry(kwargs=_template_arguments(facts))
-    files = {
-        "__init__.py": templates.pickled_model(
-            classifier=facts.classes is not None,
-            probabilities="predict_proba" in facts.methods,
-            finetune="finetune" in facts.methods,
-        ).encode(),
-        "model.pkl": pickle.dumps(model, protocol=_PICKLE_PROTOCOL),
-        "requirements.txt": _requirements().encode(),
-    }
+    kept = Conversion("python", b"", None, "asked for") if lane else convert(model, X, facts.classes)
+    classifier = facts.classes is not None
+    methods = templates.offered(kept.lane, facts.methods, classifier=classifier)
     return write_package(
         path,
-        manifest=_manifest(facts),
-        files=files,
+        manifest=_manifest(facts, kept, methods),
+        files={
+            "__init__.py": templates.source(kept.lane, methods, classifier=classifier).encode(),
+            "requirements.txt": _requirements(kept.lane).encode(),
+            **_model_file(model, kept),
+        },
         semantic=semantic,
         statistics=[_statistical(specification_json)],
-        model=entry,
+        model=ModelEntry(kwargs=_template_arguments(facts)),
     )
+
+
+def _model_file(model: Any, kept: Conversion) -> dict[str, bytes]:
+    if kept.lane == "python":
+        return {"model.pkl": pickle.dumps(model, protocol=_PICKLE_PROTOCOL)}
+    return {lanes.FILE_NAMES[kept.lane]: kept.data}
 
 
 def inspect_model(model: Any, X: Any) -> ModelFacts:
@@ -171,25 +194,29 @@ def _template_arguments(facts: ModelFacts) -> dict[str, Any]:
     arguments: dict[str, Any] = {"input_shape": [facts.inputs], "output_shape": [facts.outputs]}
     if facts.columns is not None:
         arguments["columns"] = list(facts.columns)
+    if facts.classes is not None:
+        arguments["classes"] = list(facts.classes)
     return arguments
 
 
-def _manifest(facts: ModelFacts) -> Manifest:
+def _manifest(facts: ModelFacts, kept: Conversion, methods: tuple[str, ...]) -> Manifest:
     return Manifest(
-        lane="python",
+        lane=kept.lane,
         task=facts.task,
         classes=None if facts.classes is None else list(facts.classes),
         columns=None if facts.columns is None else list(facts.columns),
         inputs=facts.inputs,
         outputs=len(facts.classes) if facts.classes is not None else facts.outputs,
-        methods=facts.methods,
-        libraries={"python": platform.python_version(), **_versions()},
+        methods=methods,
+        libraries={"python": platform.python_version(), **_versions(kept.lane)},
+        agreement=kept.agreement,
+        lane_reason=kept.reason,
     )
 
 
-def _versions() -> dict[str, str]:
+def _versions(lane: Lane) -> dict[str, str]:
     versions = {}
-    for name in _LIBRARIES:
+    for name in _LIBRARIES[lane]:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -197,8 +224,8 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _requirements() -> str:
-    return "".join(f"{name}=={version}\n" for name, version in _versions().items())
+def _requirements(lane: Lane) -> str:
+    return "".join(f"{name}=={version}\n" for name, version in _versions(lane).items())
 
 
 def _statistical(specification_json: bytes) -> StatisticalFile:

@@ -196,6 +196,7 @@ def read_package(path: Path) -> Package:
     with Archive(path) as archive:
         prefix = _prefix(archive.names)
         entries = _read_yaml(archive, prefix)
+        model = _model_entry(entries)
         manifest = _read_manifest(archive, prefix)
         semantic = _read_semantic(archive, prefix, entries)
         statistics = _read_statistics(archive, prefix, entries)
@@ -206,7 +207,7 @@ def read_package(path: Path) -> Package:
         path=Path(path),
         prefix=prefix,
         name=_text(entries, "name") or _semantic_name(semantic) or Path(path).stem,
-        model=_model_entry(entries),
+        model=model,
         semantic=semantic,
         statistics=statistics,
         requirements=requirements,

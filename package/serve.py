@@ -44,8 +44,8 @@ def serve(entry: Mapping[str, Any], calls: int, answers: int) -> None:
     Parameters
     ----------
     entry
-        ``lane``, ``folder`` (the unpacked package) and, for the python lane, ``shim`` (a folder for the
-        module path), ``class_name``, ``module_path`` and ``kwargs``.
+        ``lane``, ``folder`` (the unpacked package), ``classes`` (labels, or None) and, for the python
+        lane, ``shim`` (a folder for the module path), ``class_name``, ``module_path`` and ``kwargs``.
     calls, answers
         Descriptors to read from and to write to.
     """
@@ -72,7 +72,7 @@ def _load(entry: Mapping[str, Any]) -> Model:
         return _load_python(entry)
     from . import lanes
 
-    model: Model = lanes.load(entry["lane"], Path(entry["folder"]))
+    model: Model = lanes.load(entry["lane"], Path(entry["folder"]), entry["classes"])
     return model
 
 

@@ -207,6 +207,7 @@ class Worker:
             "lane": self.package.lane,
             "folder": str(self._folder / "package" / self.package.prefix),
             "shim": str(FOLDER / "shim"),
+            "classes": None if self.classes is None else list(self.classes),
             "class_name": model.class_name,
             "module_path": model.module_path,
             "kwargs": dict(model.kwargs),
@@ -218,7 +219,9 @@ class Worker:
         methods = header.get("methods")
         if not isinstance(methods, list) or "predict" not in methods:
             raise self._error("it offers no predict")
-        self.methods = frozenset(name for name in methods if isinstance(name, str))
+        offered = frozenset(name for name in methods if isinstance(name, str))
+        manifest = self.package.manifest
+        self.methods = offered & set(manifest.methods) if manifest else offered
         self.input_shape = _declared_shape(header.get("input_shape"))
         self.output_shape = _declared_shape(header.get("output_shape"))
 
@@ -340,6 +343,7 @@ def _probabilities(answer: Array, classes: tuple[Label, ...] | None, where: str)
         )
     probabilities = answer.astype(np.float64)
     sums = probabilities.sum(axis=1)
-    if (probabilities < 0).any() or (np.abs(sums - 1) > _PROBABILITY_TOLERANCE).any():
+    if (probabilities < -_PROBABILITY_TOLERANCE).any() or (np.abs(sums - 1) > _PROBABILITY_TOLERANCE).any():
         raise _answer_error(where, "its rows are no probabilities")
-    return np.asarray(probabilities / sums[:, None])
+    probabilities = probabilities.clip(0, None)
+    return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))

@@ -1,14 +1,43 @@
-"""Lanes: how a package's model is loaded inside its worker, by the format it lies in.
+"""Lanes: how a package's model is checked and loaded inside its worker, by the format it lies in.
 
-The python lane executes the package's own code; :mod:`skerry.package.serve` does that itself.
+Each module of a safe lane knows the name of its file, refuses what the format could do beyond
+computing, and gives a model whose ``predict`` answers with positions in the list of classes, or with
+numbers. The python lane executes the package's own code; :mod:`skerry.package.serve` does that itself.
+
+These modules run inside the sandbox: they import numpy and the library of their format, lazily.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from . import lightgbm_lane, onnx_lane, skops_lane
+
+FILE_NAMES: Final = {
+    "onnx": onnx_lane.FILE_NAME,
+    "skops": skops_lane.FILE_NAME,
+    "lightgbm": lightgbm_lane.FILE_NAME,
+}
 
 
-def load(lane: str, folder: Path) -> Any:
-    """Load the model of an unpacked package."""
-    raise ValueError(f"lane {lane!r} is not known ({folder})")
+def load(lane: str, folder: Path, classes: Sequence[Any] | None) -> Any:
+    """Load the model of an unpacked package.
+
+    Parameters
+    ----------
+    lane
+        ``onnx``, ``skops`` or ``lightgbm``.
+    folder
+        The unpacked package.
+    classes
+        The labels of a classifier, in order; None for other models.
+
+    Raises
+    ------
+    ValueError
+        The file holds what its lane refuses.
+    """
+    loaders = {"onnx": onnx_lane.load, "skops": skops_lane.load, "lightgbm": lightgbm_lane.load}
+    return loaders[lane](folder / FILE_NAMES[lane], classes)

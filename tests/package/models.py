@@ -26,7 +26,12 @@ def model_package(path: Path, body: str, *, classes: list[Any] | None = None, ou
     source = f"{HEAD}{CLASS}{body}\n"
     return write_package(
         path,
-        manifest=Manifest(lane="python", classes=classes, outputs=outputs),
+        manifest=Manifest(
+            lane="python",
+            classes=classes,
+            outputs=outputs,
+            methods=("predict", "predict_proba", "finetune"),
+        ),
         files={"__init__.py": source.encode()},
         semantic=None,
         statistics=[StatisticalFile("stat.json", "RKMETableSpecification", b"{}")],

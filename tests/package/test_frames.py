@@ -115,7 +115,7 @@ FALSE = {
     "later npy version": one_array(b"\x93NUMPY\x03\x00" + bytes(20)),
     "text beyond Unicode": one_array(header_for("<U1", (1,)) + struct.pack("<I", 0x110000)),
     "lone surrogate": one_array(header_for("<U1", (1,)) + struct.pack("<I", 0xD800)),
-    "a shape to think about for long": one_array(header_for("<f8", tuple(range(300)) + ("x",))),
+    "a shape to think about for long": one_array(header_for("<f8", (*range(300), "x"))),
     "bytes after the end": joined(encode({}, [])) + b"more",
 }
 
