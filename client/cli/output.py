@@ -24,22 +24,28 @@ def console(*, color: bool) -> Console:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """Return a table of texts; columns whose name begins with ``#`` hold numbers and stand to the right."""
+    """Return a table of texts.
+
+    Columns whose name begins with ``#`` hold numbers: they stand to the right and are never cut. Where a line
+    is too long for the terminal, the texts are.
+    """
     from rich.table import Table
     from rich.text import Text
 
+    cells = [[visible(str(cell)) for cell in row] for row in rows]
     result = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        right = name.startswith("#")
+    for index, name in enumerate(columns):
+        number = name.startswith("#")
+        widest = max((len(row[index]) for row in cells), default=0)
         result.add_column(
             name.removeprefix("#"),
-            justify="right" if right else "left",
+            justify="right" if number else "left",
             no_wrap=True,
             overflow="ellipsis",
-            min_width=len(name) if right else None,
+            min_width=widest if number else None,
         )
-    for row in rows:
-        result.add_row(*(Text(visible(str(cell))) for cell in row))
+    for row in cells:
+        result.add_row(*(Text(cell) for cell in row))
     return result
 
 

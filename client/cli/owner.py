@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -129,12 +130,11 @@ def _load(path: Path, *, allowed: bool) -> Any:
             todo="If you made the file yourself, add --unsafe-models; or call skerry.publish in Python",
             code="E-CLI-UNSAFE",
         )
-    import pickle
+    import joblib
 
     try:
-        with path.open("rb") as file:
-            return pickle.load(file)  # noqa: S301 - the user asked for it by name, for a file of their own
-    except (OSError, pickle.UnpicklingError, EOFError, ImportError, AttributeError) as error:
+        return joblib.load(path)
+    except (OSError, ValueError, KeyError, EOFError, ImportError, AttributeError, UnpicklingError) as error:
         raise SpecificationError(
             "The model cannot be opened",
             where=str(path),

@@ -18,7 +18,7 @@ from skerry.errors import NotFound, SpecificationError
 from .session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from rich.table import Table as TextTable
 
@@ -77,6 +77,9 @@ def search(
         )
     session.show(hits.answer, _hits_table(hits), "\n".join(hit.card.id for hit in hits))
     session.note(_coverage(hits))
+    near = sum(bool(hit.within_noise) for hit in hits)
+    if near:
+        session.note(f"within the noise of your own rows: {near}")
     if hits.answer.mix is not None:
         session.note(_mix_line(hits))
 
@@ -233,18 +236,14 @@ def _recall() -> SearchAnswer:
 def _hits_table(hits: Hits) -> TextTable:
     from .output import byte_size, table
 
-    columns = ("#no", "learnware", "owner", "task", "lane", "#package", "#MMD2", "#cosine", "fit")
-    return table(columns, _hit_rows(hits, byte_size))
+    columns = ("#no", "learnware", "owner", "lane", "#package", "#MMD2", "#cosine")
+    return table(columns, (_hit_row(number, hit, byte_size) for number, hit in enumerate(hits, start=1)))
 
 
-def _hit_rows(hits: Hits, byte_size: Any) -> Iterator[tuple[object, ...]]:
-    fits = {True: "within noise", False: "", None: ""}
-    for number, hit in enumerate(hits, start=1):
-        distance = "" if hit.mmd2 is None else f"{hit.mmd2:.4f}"
-        cosine = "" if hit.cosine is None else f"{hit.cosine:.3f}"
-        size = byte_size(hit.card.package_bytes)
-        fit = fits[hit.within_noise]
-        yield number, hit.title, hit.owner, hit.card.task, hit.card.lane, size, distance, cosine, fit
+def _hit_row(number: int, hit: Hit, byte_size: Callable[[int], str]) -> tuple[object, ...]:
+    distance = "" if hit.mmd2 is None else f"{hit.mmd2:.4f}"
+    cosine = "" if hit.cosine is None else f"{hit.cosine:.3f}"
+    return number, hit.title, hit.owner, hit.card.lane, byte_size(hit.card.package_bytes), distance, cosine
 
 
 def _coverage(hits: Hits) -> str:

@@ -72,7 +72,7 @@ class DemoNode:
         if status:
             raise self._failed(f"`skerry init` ended with {status}")
 
-    def wait_serving(self) -> Network:
+    def wait_serving(self, *, unsafe_models: bool = False) -> Network:
         """Return the market through this node, once it answers."""
         process = self._process
         assert process is not None
@@ -82,7 +82,7 @@ class DemoNode:
                 raise self._failed(f"`skerry serve` ended with {process.returncode}")
             try:
                 if read_endpoint(self.folder / ENDPOINT_FILE).pid == process.pid:
-                    return connect(folder=self.folder, cache=self._cache, unsafe_models=True)
+                    return connect(folder=self.folder, cache=self._cache, unsafe_models=unsafe_models)
             except Unavailable:
                 pass
             time.sleep(POLL_SECONDS)

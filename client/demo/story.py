@@ -83,7 +83,7 @@ def run_demo(*, note: Note, keep: bool = False) -> DemoResult:
         cleanup.callback(shutil.rmtree, root, ignore_errors=True)
         nodes = {name: DemoNode(root / name, load(name).title) for name in NAMES}
         cleanup.callback(stop_all, nodes.values())
-        networks = _start(nodes, note)
+        networks = _start(nodes, unsafe_models=not _sandboxed(note), note=note)
         sites = [_publish(load(name), nodes[name], networks[name], note) for name in NAMES]
         _wait_until_known(sites, note)
         scores = {site.hospital.name: _search(site, len(sites) - 1, note) for site in sites}
@@ -96,7 +96,20 @@ def run_demo(*, note: Note, keep: bool = False) -> DemoResult:
         return _result(sites, scores, started)
 
 
-def _start(nodes: dict[str, DemoNode], note: Note) -> dict[str, Network]:
+def _sandboxed(note: Note) -> bool:
+    """Return whether models can be confined here; the demo's own may run without, no stranger's does."""
+    from skerry.package.process import try_levels
+
+    outcomes = try_levels()
+    working = [level for level, reason in outcomes.items() if not reason]
+    if working:
+        note(f"models will run in a sandbox of level {working[0]}")
+    else:
+        note("no sandbox works here: the demo's own models will run in processes without one")
+    return bool(working)
+
+
+def _start(nodes: dict[str, DemoNode], *, unsafe_models: bool, note: Note) -> dict[str, Network]:
     """Start all nodes; all but the first know the first one's address and nothing else."""
     note(f"making {len(nodes)} nodes, each with its own folder and keys")
     for node in nodes.values():
@@ -109,7 +122,7 @@ def _start(nodes: dict[str, DemoNode], note: Note) -> dict[str, Network]:
     note(f"starting them; they meet at {bootstrap.split('#')[0]}")
     for node in others:
         node.start(bootstrap)
-    return {name: node.wait_serving() for name, node in nodes.items()}
+    return {name: node.wait_serving(unsafe_models=unsafe_models) for name, node in nodes.items()}
 
 
 def _publish(hospital: Hospital, node: DemoNode, network: Network, note: Note) -> Site:

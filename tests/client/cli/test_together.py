@@ -1,0 +1,108 @@
+"""The command line with two real nodes: an owner publishes, a searcher finds, fetches and runs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+
+from skerry.protocol import api
+from tests.client.cli.running import called, compare, skerry
+from tests.client.conftest import Market, wait_until
+
+pytestmark = pytest.mark.processes
+
+NAMES = ["sepal length", "sepal width", "petal length", "petal width"]
+IRIS = load_iris()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """Return a folder with a model and rows, as an owner and a searcher would have them."""
+    model = LogisticRegression(max_iter=1000).fit(IRIS.data, IRIS.target_names[IRIS.target])
+    (tmp_path / "iris.pkl").write_bytes(pickle.dumps(model))
+    species = IRIS.target_names[IRIS.target]
+    written(
+        tmp_path / "iris.csv",
+        [*NAMES, "species"],
+        [[*row, name] for row, name in zip(IRIS.data, species, strict=True)],
+    )
+    written(tmp_path / "few.csv", NAMES, IRIS.data[::60].tolist())
+    written(tmp_path / "wrong.csv", NAMES[:3], IRIS.data[::60, :3].tolist())
+    return tmp_path
+
+
+def written(path: Path, header: list[str], rows: list[list[Any]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def test_the_whole_way_is_as_written(market: Market, files: Path) -> None:
+    compare("owner", market.owner.environment, files)
+    wait_until(lambda: [card.card.version for card in market.searcher.network.search(text="flowers")] == [])
+    wait_until(lambda: [hit.card.version for hit in market.searcher.network.search(text="anderson")] == [2])
+    compare("searcher", market.searcher.environment, files)
+    with (files / "predictions.csv").open() as file:
+        predictions = list(csv.DictReader(file))
+    assert [row["prediction"] for row in predictions] == ["setosa", "versicolor", "virginica"]
+    compare("withdrawn", market.owner.environment, files)
+    wait_until(lambda: market.searcher.network.status().cards == 0)
+
+
+def test_every_result_is_one_json_document_of_the_contract(market: Market, files: Path) -> None:
+    owner, searcher = market.owner.environment, market.searcher.environment
+
+    def result(*arguments: str, environment: dict[str, str]) -> bytes:
+        done = called(*arguments, "--json", environment=environment, cwd=files)
+        assert done.exit_code == 0, done.stderr
+        assert done.stdout.count("\n") == 1
+        return done.stdout.encode()
+
+    publish = [
+        "publish",
+        "iris.pkl",
+        "--data",
+        "iris.csv",
+        "--target",
+        "species",
+        "--name",
+        "Iris",
+        "--license",
+        "MIT",
+    ]
+    receipt = msgspec.json.decode(
+        result(*publish, "--unsafe-models", environment=owner), type=api.PublishReceipt
+    )
+    wait_until(lambda: market.searcher.network.status().cards == 1)
+    learnwares = msgspec.json.decode(result("list", environment=owner), type=api.Learnwares)
+    assert [card.id for card in learnwares.learnwares] == [receipt.card.id]
+    answer = msgspec.json.decode(result("search", "few.csv", environment=searcher), type=api.SearchAnswer)
+    assert [hit.card.id for hit in answer.hits] == [receipt.card.id]
+    fetched = json.loads(result("get", receipt.card.id, environment=searcher))
+    assert set(fetched) == {"id", "bytes", "lane", "path"}
+    assert Path(fetched["path"]).stat().st_size == fetched["bytes"] == receipt.card.package_bytes
+    ran = json.loads(result("run", "1", "few.csv", environment=searcher))
+    assert ran["columns"][0] == "prediction"
+    assert [row[0] for row in ran["rows"]] == ["setosa", "versicolor", "virginica"]
+    np.testing.assert_allclose(np.sum([row[1:] for row in ran["rows"]], axis=1), 1)
+    msgspec.json.decode(result("status", environment=owner), type=api.Status)
+    peers = msgspec.json.decode(result("peers", environment=owner), type=api.Peers)
+    assert len(peers.peers) == 1
+    msgspec.json.decode(result("withdraw", "iris", environment=owner), type=api.PublishReceipt)
+    wait_until(lambda: market.searcher.network.status().cards == 0)
+
+
+def test_serve_becomes_the_daemon_and_says_what_is_wrong(market: Market) -> None:
+    done = skerry("serve", environment=market.owner.environment)
+    assert done.returncode == 1
+    assert "error E-STORAGE-LOCKED: Another daemon uses this folder" in done.stderr
