@@ -80,8 +80,9 @@ class Sketches:
         return self._index
 
     def _mend(self, live: set[bytes]) -> None:
-        index = self._opened()
-        index.remove(set(index.ids()) - live)
+        if self._path.exists():
+            index = self._opened()
+            index.remove(set(index.ids()) - live)
 
     def _apply(self, changes: dict[bytes, Card | None]) -> None:
         index = self._opened()

@@ -13,10 +13,8 @@ import ssl
 from typing import TYPE_CHECKING
 
 import aiohttp
-from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.x509.oid import NameOID
 
 from skerry.errors import ConfigError
 
@@ -35,6 +33,9 @@ CERTIFICATE_DAYS = 36500
 
 def make_certificate(key: Ed25519PrivateKey, now: dt.datetime) -> bytes:
     """Return a self-signed certificate for `key` as PEM."""
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "skerry node")])
     certificate = (
         x509.CertificateBuilder()
