@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .auto import AutoReuse
 from .learnware import Learnware, LearnwareClassifier, LearnwareRegressor, Predictor, as_estimator
 from .pooling import Average, Routed, Weighted
 from .pruning import EnsemblePruning
@@ -9,6 +10,7 @@ from .selector import JobSelector
 from .stacking import FeatureAugment, Stacking
 
 __all__ = [
+    "AutoReuse",
     "Average",
     "EnsemblePruning",
     "FeatureAugment",

@@ -20,6 +20,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import check_X_y
 
 from skerry.reuse import (
+    AutoReuse,
     Average,
     EnsemblePruning,
     FeatureAugment,
@@ -77,6 +78,10 @@ class OwnRouted(OwnLearnwares, Routed):
 
 
 class OwnJobSelector(OwnLearnwares, JobSelector):
+    pass
+
+
+class OwnAutoReuse(OwnLearnwares, AutoReuse):
     pass
 
 

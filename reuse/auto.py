@@ -1,0 +1,273 @@
+"""Choosing the reuser: cross-validation on the searcher's labels, under a time budget, with a reason.
+
+Without labels the answer is :class:`Routed` (or :class:`Average`, where a learnware has no specification),
+the best or equal to the best in every scenario tried. With labels each other reuser is cross-validated
+against it, and replaces it only where the labels show that it is better: few labels cannot tell apart reusers
+that differ little, and the smallest of many noisy losses flatters whoever had luck.
+
+The loss of a row is its Brier score (Brier, Monthly Weather Review 78, 1950) or its squared error. Losses are
+compared row by row with those of the default; a difference counts when it is ``MARGIN`` standard errors
+below zero. Rows next to each other may be alike (hours of one day), so the folds of a regression are blocks
+of neighbouring rows, and the standard error is that of the folds.
+
+Rules of this file:
+
+1. Learnwares are asked about each labelled row once; cross-validation looks their answers up.
+2. A candidate that fails, or for which no time is left, is reported and passed over; the default never is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+from sklearn.model_selection import KFold, StratifiedKFold
+
+from skerry.errors import SkerryError
+from skerry.spec.rkme import Rkme
+
+from .base import Reuser, is_classifying
+from .inputs import Array
+from .learnware import Floats, Learnware, LearnwareClassifier, LearnwareRegressor, one_hot
+from .limits import FOLDS_MAX, FOLDS_MIN
+from .pooling import Average, Routed, Weighted
+from .pruning import EnsemblePruning
+from .selector import JobSelector
+from .stacking import FeatureAugment, Stacking
+
+MARGIN = 1.0
+"""Standard errors by which a candidate must beat the default."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What cross-validation said about one reuser.
+
+    Parameters
+    ----------
+    name
+        The reuser.
+    loss
+        Mean Brier score or squared error over the labelled rows; None when it was not measured.
+    difference, standard_error
+        Of its loss minus the default's; None for the default.
+    seconds
+        What the trial took.
+    note
+        Why it was not measured, or empty.
+    """
+
+    name: str
+    loss: float | None = None
+    difference: float | None = None
+    standard_error: float | None = None
+    seconds: float = 0.0
+    note: str = ""
+
+    @property
+    def convinces(self) -> bool:
+        """Return whether the labels show that it is better than the default."""
+        if self.difference is None or self.standard_error is None:
+            return False
+        return self.difference < -MARGIN * self.standard_error
+
+
+class AutoReuse(Reuser):
+    """The reuser that the searcher's labels speak for; the default where they do not.
+
+    Selection by cross-validation with a preference for the default: the one-standard-error rule of Breiman,
+    Friedman, Olshen and Stone, "Classification and regression trees", 1984.
+
+    Parameters
+    ----------
+    learnwares
+        The learnwares, or hits of a search.
+    requirement
+        The specification of the searcher's data, best made of many unlabelled rows; by default made of the
+        rows given to ``fit``.
+    budget_seconds
+        Time for the cross-validation; no trial is begun after it.
+    random_state
+        Seed of everything that draws.
+
+    Attributes
+    ----------
+    reuser_
+        The chosen reuser, fitted to all rows.
+    report_
+        ``chosen``, ``why`` (a sentence) and ``trials`` (a list of :class:`Trial` as dictionaries).
+    """
+
+    def __init__(
+        self,
+        learnwares: Sequence[Any] = (),
+        *,
+        requirement: Rkme | None = None,
+        budget_seconds: float = 30.0,
+        random_state: int = 0,
+    ) -> None:
+        super().__init__(learnwares)
+        self.requirement = requirement
+        self.budget_seconds = budget_seconds
+        self.random_state = random_state
+
+    def fit(self, X: Any = None, y: Any = None) -> Self:
+        """Choose a reuser and fit it; see :class:`Reuser`."""
+        rows, labels = self._start(X, y)
+        candidates = self._candidates()
+        default = next(iter(candidates))
+        trials = [] if labels is None else self._trials(candidates, rows, labels)
+        better = [trial for trial in trials[1:] if trial.convinces and trial.loss is not None]
+        chosen = min(better, key=lambda trial: trial.loss or 0.0).name if better else default
+        self.reuser_ = candidates[chosen](self.learnwares_).fit(X, y)
+        if is_classifying(self):
+            self.classes_ = self.reuser_.classes_
+        why = explanation(default, chosen, trials)
+        self.report_ = {"chosen": chosen, "why": why, "trials": [asdict(trial) for trial in trials]}
+        return self
+
+    def _answers(self, X: Any) -> Floats:
+        rows = self._rows(X)
+        method = self.reuser_.predict_proba if is_classifying(self) else self.reuser_.predict
+        return np.asarray(method(rows))
+
+    def _candidates(self) -> dict[str, Callable[[Sequence[Learnware]], Reuser]]:
+        """Return how to make each candidate by name, the default first, cheap ones before costly ones."""
+        requirement, seed = self.requirement, self.random_state
+        specified: dict[str, Callable[[Sequence[Learnware]], Reuser]] = {}
+        if all(member.rkme is not None for member in self.learnwares_):
+            specified = {
+                "Routed": lambda members: Routed(members, requirement=requirement),
+                "Weighted": lambda members: Weighted(members, requirement=requirement),
+            }
+        return {
+            **specified,
+            "Average": Average,
+            "EnsemblePruning": lambda members: EnsemblePruning(members, random_state=seed),
+            "Stacking": Stacking,
+            "FeatureAugment": FeatureAugment,
+            **(
+                {
+                    "JobSelector": lambda members: JobSelector(
+                        members, requirement=requirement, random_state=seed
+                    )
+                }
+                if specified
+                else {}
+            ),
+        }
+
+    def _trials(
+        self, candidates: dict[str, Callable[..., Reuser]], rows: Array, labels: Array
+    ) -> list[Trial]:
+        folds = self._folds(labels)
+        if not folds:
+            return []
+        deadline = time.monotonic() + self.budget_seconds
+        members = [remembering(member, self._for_member(rows, member)) for member in self.learnwares_]
+        trials: list[Trial] = []
+        default_losses: Floats | None = None
+        for name, make in candidates.items():
+            started = time.monotonic()
+            if default_losses is not None and started > deadline:
+                trials.append(Trial(name, note="no time was left"))
+                continue
+            try:
+                losses = self._losses(make(members), rows, labels, folds)
+            except (SkerryError, ValueError) as error:
+                trials.append(Trial(name, note=str(error), seconds=time.monotonic() - started))
+                continue
+            seconds = time.monotonic() - started
+            trials.append(self._compared(name, losses, default_losses, folds, seconds))
+            default_losses = losses if default_losses is None else default_losses
+        return trials
+
+    def _compared(
+        self, name: str, losses: Floats, default: Floats | None, folds: Any, seconds: float
+    ) -> Trial:
+        mean = float(losses.mean())
+        if default is None:
+            return Trial(name, mean, seconds=seconds)
+        differences = losses - default
+        blocks = np.array([differences[test].mean() for _, test in folds])
+        error = float(blocks.std(ddof=1) / np.sqrt(len(blocks)))
+        return Trial(name, mean, float(differences.mean()), error, seconds)
+
+    def _folds(self, labels: Array) -> list[tuple[Array, Array]]:
+        """Return the folds of the labelled rows; none where they are too few to compare anything."""
+        if not is_classifying(self):
+            count = min(FOLDS_MAX, len(labels))
+            return list(KFold(count).split(labels)) if count >= FOLDS_MIN else []
+        smallest = int(np.unique(labels, return_counts=True)[1].min())
+        count = min(FOLDS_MAX, smallest)
+        if count < FOLDS_MIN:
+            return []
+        shuffled = StratifiedKFold(count, shuffle=True, random_state=self.random_state)
+        return list(shuffled.split(labels, labels))
+
+    def _losses(self, reuser: Reuser, rows: Array, labels: Array, folds: Any) -> Floats:
+        """Return the out-of-fold loss of each row, (n,)."""
+        losses = np.empty(len(rows))
+        for train, test in folds:
+            reuser.fit(rows[train], labels[train])
+            if is_classifying(self):
+                truth = one_hot(labels[test], reuser.classes_)
+                missed = 1 - truth.sum(axis=1)
+                losses[test] = ((reuser.predict_proba(rows[test]) - truth) ** 2).sum(axis=1) + missed
+            else:
+                squared = (reuser.predict(rows[test]) - labels[test]) ** 2
+                losses[test] = squared.reshape(len(test), -1).mean(axis=1)
+        return losses
+
+
+class Remembered:
+    """A predictor that looks up what another one answered to known rows."""
+
+    def __init__(self, learnware: Learnware, rows: Array) -> None:
+        self._places = {_key(row): place for place, row in enumerate(rows)}
+        self._predictions = learnware.predict(rows)
+        self.methods: tuple[str, ...] = ("predict",)
+        if isinstance(learnware, LearnwareClassifier):
+            self._probabilities = learnware.predict_proba(rows)
+            self.methods = ("predict", "predict_proba")
+
+    def predict(self, X: Array) -> Array:
+        """Return the remembered predictions."""
+        answers: Array = self._predictions[self._found(X)]
+        return answers
+
+    def predict_proba(self, X: Array) -> Floats:
+        """Return the remembered probabilities."""
+        return self._probabilities[self._found(X)]
+
+    def _found(self, X: Array) -> list[int]:
+        return [self._places[_key(row)] for row in X]
+
+
+def remembering(learnware: Learnware, rows: Array) -> Learnware:
+    """Return a learnware that answers known rows, (n, ...) in its own columns, from memory."""
+    memory = Remembered(learnware, rows)
+    if isinstance(learnware, LearnwareClassifier):
+        classes = list(learnware.classes_)
+        return LearnwareClassifier(memory, rkme=learnware.rkme, columns=learnware.columns, classes=classes)
+    return LearnwareRegressor(memory, rkme=learnware.rkme, columns=learnware.columns)
+
+
+def _key(row: Any) -> Any:
+    return row.tobytes() if isinstance(row, np.ndarray | np.generic) else row
+
+
+def explanation(default: str, chosen: str, trials: Sequence[Trial]) -> str:
+    """Return in a sentence why a reuser was chosen."""
+    if not trials:
+        return f"{default}, because there were no labels, or too few to compare with"
+    if chosen == default:
+        return f"{default}, because no other reuser was better by more than {MARGIN:g} standard errors"
+    trial = next(trial for trial in trials if trial.name == chosen)
+    return (
+        f"{chosen}, because its loss was {trial.loss:.4g}, lower than that of {default} by "
+        f"{-(trial.difference or 0):.3g} with a standard error of {trial.standard_error:.2g}"
+    )
