@@ -208,8 +208,11 @@ def squared_distances(a: Floats, b: Floats) -> Floats:
 
 def kernel_block(a: Floats, b: Floats, gamma: float) -> Floats:
     """Return the (m, n) kernel values of rows a (m, d) and b (n, d), in their dtype."""
-    block = squared_distances(a, b)
-    block *= -gamma
+    # The exponent -gamma (|a|^2 - 2 ab + |b|^2) is one matrix product of rows with two more columns.
+    left = np.column_stack([2 * gamma * a, -gamma * np.einsum("ij,ij->i", a, a), np.ones(len(a), a.dtype)])
+    right = np.column_stack([b, np.ones(len(b), b.dtype), -gamma * np.einsum("ij,ij->i", b, b)])
+    block: Floats = left @ right.T
+    np.minimum(block, 0, out=block)
     np.exp(block, out=block)
     return block
 

@@ -1,7 +1,7 @@
 """Mixes: the combination of learnwares whose data together look most like the searcher's.
 
 With learnwares i = 1..m, G_ij = <Z_i, Z_j> and c_i = <X, Z_i>, the weights minimise
-``||sum_i w_i mu_i - mu_X||^2`` on the simplex (Wu et al., TKDE 2021). Three ways to choose the members:
+``||sum_i w_i mu_i - mu_X||^2`` on the simplex (Wu et al., TKDE 2023). Three ways to choose the members:
 
 - ``greedy``: start with the nearest, then add the one that lowers the MMD most. Only the rows of G that
   belong to members are ever computed.

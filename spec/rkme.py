@@ -2,7 +2,7 @@
 
 An RKME ``sum_i w_i k(z_i, .)`` is close, in the space of the kernel ``k``, to the mean embedding
 ``1/n sum_x k(x, .)`` of the data it was fitted to (Wu, Xu, Liu and Zhou, "Model reuse with reduced
-kernel mean embedding specification", TKDE 2021). It is what an owner publishes instead of data and what a
+kernel mean embedding specification", TKDE 2023). It is what an owner publishes instead of data and what a
 searcher builds from the data at hand; everything else in this component compares such objects.
 
 Rules of this file:
