@@ -7,8 +7,9 @@ address that is not global is dialled only when it was configured, or told by a 
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
-from .limits import NETWORK_PREFIX_BITS_V4, NETWORK_PREFIX_BITS_V6
+from .limits import ADDRESSES_REMEMBERED, NETWORK_PREFIX_BITS_V4, NETWORK_PREFIX_BITS_V6
 
 
 def host_of(address: str) -> str:
@@ -16,6 +17,7 @@ def host_of(address: str) -> str:
     return address.rpartition(":")[0].strip("[]")
 
 
+@lru_cache(ADDRESSES_REMEMBERED)
 def network_of(address: str) -> str:
     """Return the network of ``host:port``: an IP prefix, ``loopback``, or for a name its last two labels."""
     host = host_of(address)
@@ -29,6 +31,7 @@ def network_of(address: str) -> str:
     return str(ipaddress.ip_network((ip, bits), strict=False))
 
 
+@lru_cache(ADDRESSES_REMEMBERED)
 def is_global(address: str) -> bool:
     """Return whether anybody may be told to dial the address; names count, unless they are local ones."""
     host = host_of(address).lower()

@@ -161,9 +161,11 @@ class Conversation:
 
     def _take_envelope(self, peer: bytes, raw: bytes) -> bool:
         """Take a head or a node record; return whether it was news."""
-        kind = open_envelope(raw).type
+        envelope = open_envelope(raw)
+        kind = envelope.type
         if kind == NODE_TYPE:
-            self.membership.admit(self.verify_record(raw), peer)
+            if not self.membership.holds(envelope.hash):
+                self.membership.admit(self.verify_record(raw), peer)
             return False
         if kind != HEAD_TYPE:
             return False
@@ -195,21 +197,29 @@ class Conversation:
         if index is None:
             raise RemoteProtocolError(Violation.UNEXPECTED, "news of a scope not shared", where="news")
         outcome, key = index.admit(message.envelope)
+        new = outcome in (Outcome.NEW, Outcome.DISPUTED)
         if outcome is Outcome.SAME:
             self.broadcast.duplicate(index.scope, peer)
-        if outcome not in (Outcome.NEW, Outcome.DISPUTED):
-            self._known_head_came(index, key, peer, outcome)
+        elif new:
+            self.context.peers[peer].score.was_useful(self.context.now)
+            self.broadcast.fresh(index.scope, peer)
+        if (new or outcome is Outcome.SAME) and self._changes_complete(index, key, message, peer):
             return
-        self.context.peers[peer].score.was_useful(self.context.now)
-        self.broadcast.fresh(index.scope, peer)
+        if new:
+            self._head_came(index, key, peer)
+        else:
+            self._known_head_came(index, key, peer, outcome)
+
+    def _changes_complete(self, index: Index, key: bytes, message: News, peer: bytes) -> bool:
+        """Return whether the changes that came with news made the newest catalogue whole."""
         held = index.heads[key]
-        if outcome is Outcome.NEW and (message.cards or message.removed) and _follows(message, held):
-            cards = [verify_card(raw, owner=held.head.value.owner) for raw in message.cards]
-            change = index.complete(held, cards, message.removed)
-            if change is not None:
-                self._became_whole(index, change, peer)
-                return
-        self._head_came(index, key, peer)
+        if held.whole or held.head.raw != message.envelope or not _follows(message, held):
+            return False
+        cards = [verify_card(raw, owner=held.head.value.owner) for raw in message.cards]
+        change = index.complete(held, cards, message.removed)
+        if change is not None:
+            self._became_whole(index, change, peer)
+        return change is not None
 
     def _announced(self, peer: bytes, message: IHave) -> None:
         index = self.index_for(peer, message.scope)

@@ -111,7 +111,7 @@ BUCKET_ITEMS_AT_MOST_BITS_MAX = 256
 CATALOGUE_CARDS_MAX = 2**22
 """(W) Cards of one catalogue: four times what one node is built for."""
 
-SHELVES_SEARCHED_MAX = 64
+SHELVES_SEARCHED_MAX = 16
 """Shelves that are asked one after another for a card. With more a table says where each card stands,
 which costs 170 bytes a card but keeps a change of a catalogue with very many islands cheap."""
 
@@ -352,4 +352,4 @@ RECONCILE_QUEUE_MAX = 100_000
 """Keys that wait to be asked for at one peer."""
 
 ADDRESSES_REMEMBERED = 4096
-"""Addresses whose network is remembered, since telling it takes longer than all else in choosing whom to dial."""
+"""Addresses whose network is remembered: telling it takes longer than all else in choosing whom to dial."""

@@ -85,6 +85,8 @@ class Membership:
         self._owners = owners
         self.known: dict[bytes, Known] = {}
         self.own: Verified[NodeRecord] | None = None
+        self._hashes: dict[bytes, bytes] = {}
+        """Hash of a known record -> node key."""
         self.visiting: dict[bytes, float] = {}
         """Peers that stay for a repair only -> until when."""
         self._bootstrap: tuple[str, ...] = ()
@@ -100,7 +102,7 @@ class Membership:
         """Take over what the disk holds; what was dialled before the restart may be dialled again."""
         for record in records:
             if record.value.node_key != self._context.key:
-                self.known[record.value.node_key] = Known(record, dialable=True)
+                self._know(record, dialable=True)
         self._anchors = anchors
 
     def own_record(self, record: Verified[NodeRecord]) -> None:
@@ -109,6 +111,10 @@ class Membership:
         self._context.store(PutNodeRecord(record.value.node_key, record.raw))
         for key in self._context.peers:
             self._offer(key, [record.hash[:OFFER_ID_BYTES]], wants_offer=False)
+
+    def holds(self, digest: bytes) -> bool:
+        """Return whether a record is known, given its envelope's hash."""
+        return digest in self._hashes
 
     def owners_known(self) -> set[bytes]:
         """Return the owners of the nodes known."""
@@ -307,7 +313,7 @@ class Membership:
         dialable = bool(value.addresses) and (
             (old is not None and old.dialable) or self._may_dial(value, teller)
         )
-        self.known[value.node_key] = Known(record, dialable)
+        self._know(record, dialable=dialable)
         self._context.store(PutNodeRecord(value.node_key, record.raw))
         self._make_room()
         if len(self.known) <= FULL_MEMBERSHIP_MAX:
@@ -316,6 +322,13 @@ class Membership:
                     self._offer(key, [record.hash[:OFFER_ID_BYTES]], wants_offer=False)
         if self._missing():
             self._context.timer(TimerKind.DIAL, DIAL_PAUSE_SECONDS_MIN * self._context.rng.random())
+
+    def _know(self, record: Verified[NodeRecord], *, dialable: bool) -> None:
+        key = record.value.node_key
+        if key in self.known:
+            del self._hashes[self.known[key].record.hash]
+        self.known[key] = Known(record, dialable)
+        self._hashes[record.hash] = key
 
     def _may_dial(self, record: NodeRecord, teller: bytes) -> bool:
         """Apply rule 3."""
@@ -349,7 +362,7 @@ class Membership:
             self._forget(key)
 
     def _forget(self, key: bytes) -> None:
-        del self.known[key]
+        del self._hashes[self.known.pop(key).record.hash]
         self._pauses.pop(key, None)
         self._context.store(DropNodeRecord(key))
 

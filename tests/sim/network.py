@@ -126,6 +126,7 @@ class Network:
         self._by_address: dict[str, Node] = {}
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._counter = 0
+        self._latencies: dict[tuple[int, int], float] = {}
         self._sides: dict[bytes, int] = {}
         """Side of the partition that a node is on; nodes of different sides do not hear each other."""
 
@@ -209,8 +210,12 @@ class Network:
     def latency(self, first: Node, second: Node) -> float:
         """Return the one-way delay of a pair, always the same."""
         low, high = sorted((first.index, second.index))
-        draw = random.Random(self.seed * 1_000_003 + low * 20_011 + high).random()
-        return self.config.latency_min + draw * (self.config.latency_max - self.config.latency_min)
+        known = self._latencies.get((low, high))
+        if known is None:
+            draw = random.Random(self.seed * 1_000_003 + low * 20_011 + high).random()
+            known = self.config.latency_min + draw * (self.config.latency_max - self.config.latency_min)
+            self._latencies[low, high] = known
+        return known
 
     def _hears(self, first: Node, second: Node) -> bool:
         return self._sides.get(first.key, -1) == self._sides.get(second.key, -1)

@@ -67,6 +67,7 @@ class World:
         self._asked: dict[int, tuple[dict[bytes, bytes], tuple[bytes, ...]]] = {}
         """Token -> what was asked for: cards by id, and ids to remove."""
         self.owner_of: dict[bytes, bytes] = {}
+        self._signers: dict[bytes, SignatureScheme] = {}
         self.network.observers.append(self._note_published)
         for index in range(count):
             self._add(index)
@@ -147,6 +148,14 @@ class World:
         """Return the changes of the index that a node was told of."""
         return [what for _, what in node.deliveries if isinstance(what, CardsChanged)]
 
+    def signer_of(self, node: Node) -> SignatureScheme:
+        """Return a node's key."""
+        return self._signers[node.key]
+
+    def owner_signers(self, node: Node) -> list[SignatureScheme]:
+        """Return the keys that sign the charters of a node's owner."""
+        return [self._key(node.index, "owner")]
+
     def running(self) -> list[Node]:
         """Return the machines that are on."""
         return [node for node in self.nodes if node.up]
@@ -171,7 +180,7 @@ class World:
         del event
         for effect in effects:
             if isinstance(effect, Deliver) and isinstance(effect.what, Published):
-                cards, removed = self._asked.pop(effect.what.token)
+                cards, removed = self._asked.pop(effect.what.token, ({}, ()))
                 accepted = self.accepted.setdefault(node.key, {})
                 for card_id in removed:
                     accepted.pop(card_id, None)
@@ -205,6 +214,7 @@ class World:
 
         node = Node(index, signer.public_key, address, boot)
         self.network.add(node)
+        self._signers[node.key] = signer
         self.owner_of[node.key] = tagged_hash("skerry/owner/1", charter.body)
 
     def _key(self, index: int, purpose: str) -> SignatureScheme:
