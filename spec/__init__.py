@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .bridging import Bridge, align, bridge
     from .explaining import ColumnShare, Explanation, NoiseFloor, explain, noise_floor
+    from .exposing import Exposure, exposure, require_no_copies
     from .fit import fit_table, unreduced
     from .gaussian import GaussianDistance
     from .index import SketchIndex
@@ -38,6 +39,7 @@ _HOMES = {
     "Column": "island",
     "ColumnShare": "explaining",
     "Explanation": "explaining",
+    "Exposure": "exposing",
     "Features": "semantic",
     "GaussianDistance": "gaussian",
     "Island": "island",
@@ -58,6 +60,7 @@ _HOMES = {
     "bridge": "bridging",
     "check_sketch": "sketch",
     "explain": "explaining",
+    "exposure": "exposing",
     "fit_chunks": "merging",
     "fit_table": "fit",
     "kernel_cosine": "metric",
@@ -70,6 +73,7 @@ _HOMES = {
     "plot_reduced_set": "pictures",
     "rank": "ranking",
     "reference_search": "reference_market",
+    "require_no_copies": "exposing",
     "responsibility": "mixing",
     "sketch_of": "sketch",
     "unreduced": "fit",
@@ -80,6 +84,7 @@ __all__ = [
     "Column",
     "ColumnShare",
     "Explanation",
+    "Exposure",
     "Features",
     "GaussianDistance",
     "Island",
@@ -100,6 +105,7 @@ __all__ = [
     "bridge",
     "check_sketch",
     "explain",
+    "exposure",
     "fit_chunks",
     "fit_table",
     "kernel_cosine",
@@ -112,6 +118,7 @@ __all__ = [
     "plot_reduced_set",
     "rank",
     "reference_search",
+    "require_no_copies",
     "responsibility",
     "sketch_of",
     "unreduced",

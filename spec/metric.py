@@ -41,6 +41,9 @@ Metric = Literal["searcher", "reference"]
 CONSTANT_SPREAD: Final = 1e-7
 """A spread below this share of the location (or of 1 at location 0) is float32's rounding: a constant."""
 
+FLOAT32_FAR: Final = 1e15
+"""Scaled values are cut off here in float32, where squares of larger ones overflow."""
+
 
 @dataclass(frozen=True, eq=False)
 class Scale:
@@ -88,7 +91,10 @@ class Scale:
         return cls(np.zeros(dimension), np.ones(dimension), np.full(dimension, np.inf), gamma, unit_rows)
 
     def embed(self, points: Floats, dtype: type[np.floating[Any]] = np.float64) -> Floats:
-        """Return points (..., d) in this scale, in ``dtype``; computed in float64."""
+        """Return points (..., d) in this scale, in ``dtype``; computed in float64.
+
+        In float32 values are cut off at ``FLOAT32_FAR``.
+        """
         points = np.asarray(points, np.float64)
         if self.unit_rows:
             norms = np.linalg.norm(points, axis=-1, keepdims=True)
@@ -98,6 +104,8 @@ class Scale:
             scaled /= self.spread
             if np.isfinite(self.bound).any():
                 np.clip(scaled, -self.bound, self.bound, out=scaled)
+        if dtype == np.float32:
+            np.clip(scaled, -FLOAT32_FAR, FLOAT32_FAR, out=scaled)
         embedded: Floats = np.asarray(scaled, dtype)
         return embedded
 

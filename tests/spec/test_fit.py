@@ -172,3 +172,12 @@ def test_centres_of_repeated_rows() -> None:
     rows = np.repeat(np.array([[0.0], [10.0]]), 20, axis=0)
     centres = kmeans(rows, np.full(40, 1 / 40), 4, np.random.default_rng(0))
     assert set(np.round(centres[:, 0], 9)) == {0.0, 10.0}
+
+
+@pytest.mark.parametrize("gamma", [None, 0.1])
+def test_many_rows_of_enormous_values_are_fitted(gamma: float | None) -> None:
+    """Above ``FLOAT64_ROWS_MAX`` rows the data term is float32, whose squares end at 1e38."""
+    rows = np.random.default_rng(0).normal(size=(3000, 2)) * [1.0, 1e28]
+    rkme = fit_table(rows, 10, gamma)
+    assert np.isfinite(rkme.points).all()
+    assert rkme.weights.sum() == pytest.approx(1)

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_wine
+
+from skerry.errors import SpecificationError
+from skerry.spec import exposure, fit_table, require_no_copies, unreduced
+
+ROWS = np.random.default_rng(0).normal([1, 100, 0], [1, 20, 1e-3], size=(400, 3))
+
+
+def test_a_fit_of_the_default_size_copies_nobody() -> None:
+    for rows in (ROWS, load_wine().data):
+        found = exposure(fit_table(rows), rows)
+        assert len(found.copies) == 0
+        assert np.median(found.distances) > 0.2 * found.neighbour_distance
+
+
+def test_points_that_are_rows_are_copies() -> None:
+    found = exposure(unreduced(ROWS), ROWS)
+    assert len(found.copies) == 400
+    assert found.distances.max() < 1e-3 * found.neighbour_distance
+    with pytest.raises(SpecificationError, match="E-SPEC-COPIES"):
+        require_no_copies(unreduced(ROWS), ROWS)
+
+
+def test_one_row_is_its_own_copy() -> None:
+    with pytest.raises(SpecificationError, match="E-SPEC-COPIES"):
+        require_no_copies(fit_table(ROWS[:1]), ROWS[:1])
+
+
+def test_what_many_rows_share_is_nobodys() -> None:
+    categories = np.random.default_rng(0).integers(0, 2, size=(300, 3))
+    assert len(exposure(fit_table(categories, 8), categories).copies) == 0
+    lonely = np.concatenate([categories, [[5, 5, 5]]])
+    assert 0 < len(exposure(unreduced(lonely), lonely).copies) < 5
+
+
+def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rkme = fit_table(ROWS, 100)
+    whole = exposure(rkme, ROWS)
+    monkeypatch.setattr("skerry.spec.exposing.BLOCK_FLOATS_MAX", 1000)
+    parts = exposure(rkme, ROWS)
+    np.testing.assert_allclose(parts.distances, whole.distances)
+    assert parts.neighbour_distance == pytest.approx(whole.neighbour_distance)
+    np.testing.assert_array_equal(parts.copies, whole.copies)
+
+
+def test_rows_of_another_width_are_refused() -> None:
+    with pytest.raises(SpecificationError, match="X"):
+        exposure(fit_table(ROWS), ROWS[:, :2])
