@@ -20,6 +20,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -90,6 +91,7 @@ class Worker:
         self._lock = threading.Lock()
         self._process: WorkerProcess | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="skerry-worker-"))
+        self._remove_folder = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         try:
             self._unpack()
             self._start(python or Path(sys.executable), () if unconfined else levels)
@@ -167,7 +169,7 @@ class Worker:
             if self._process is not None:
                 self._process.close()
         finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._remove_folder()
 
     def _unpack(self) -> None:
         with Archive(self.package.path) as archive:

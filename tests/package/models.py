@@ -21,7 +21,9 @@ class Model(BaseModel):
 """
 
 
-def model_package(path: Path, body: str, *, classes: list[Any] | None = None, outputs: int = 1) -> Package:
+def model_package(
+    path: Path, body: str, *, classes: list[Any] | None = None, outputs: int = 1, statistical: bytes = b"{}"
+) -> Package:
     """Write a package whose class ``Model`` goes on with `body`, first in its constructor."""
     source = f"{HEAD}{CLASS}{body}\n"
     return write_package(
@@ -34,6 +36,6 @@ def model_package(path: Path, body: str, *, classes: list[Any] | None = None, ou
         ),
         files={"__init__.py": source.encode()},
         semantic=None,
-        statistics=[StatisticalFile("stat.json", "RKMETableSpecification", b"{}")],
+        statistics=[StatisticalFile("stat.json", "RKMETableSpecification", statistical)],
         model=ModelEntry(),
     )
