@@ -98,7 +98,8 @@ def count_in(node: bytes) -> int:
 
 def bucket_node(leaves: Sequence[bytes], count_of: CountOf) -> bytes:
     """Return the child that stands for a bucket (40 bytes)."""
-    return child(sum(map(count_of, leaves)), tagged_hash("skerry/bucket/1", *leaves))
+    count = len(leaves) if count_of is one else sum(map(count_of, leaves))
+    return child(count, tagged_hash("skerry/bucket/1", *leaves))
 
 
 def parent_node(children: Sequence[bytes]) -> bytes:
@@ -166,10 +167,13 @@ class CountedTree:
 
     def get(self, key: bytes) -> bytes | None:
         """Return the leaf of a key, None when it is not there."""
-        for entry in self._entries(bucket_of(key, self.k)):
-            if entry[:KEY_BYTES] == key:
-                return entry[KEY_BYTES:]
-        return None
+        joined = self._buckets.get(bucket_of(key, self.k), b"")
+        size = self._entry_bytes
+        start = joined.find(key)
+        # The key's bytes may also stand across two entries or in a leaf.
+        while start % size and start != -1:
+            start = joined.find(key, start + 1)
+        return None if start == -1 else joined[start + KEY_BYTES : start + size]
 
     def node(self, level: int, index: int) -> bytes:
         """Return a node as a child (40 bytes)."""
@@ -180,11 +184,14 @@ class CountedTree:
         count = fanout(self.k, level)
         below = self._levels[level - 1]
         empty = EMPTY[level - 1]
-        return tuple(below.get(item, empty) for item in range(index * count, (index + 1) * count))
+        return tuple([below.get(item, empty) for item in range(index * count, (index + 1) * count)])
 
     def leaves(self, bucket: int) -> tuple[bytes, ...]:
         """Return the leaves of a bucket in the order of their keys."""
-        return tuple(entry[KEY_BYTES:] for entry in self._entries(bucket))
+        joined = self._buckets.get(bucket, b"")
+        size = self._entry_bytes
+        starts = range(KEY_BYTES, len(joined), size)
+        return tuple([joined[start : start + size - KEY_BYTES] for start in starts])
 
     def items(self, k: int = 0, index: int = 0) -> list[tuple[bytes, bytes]]:
         """Return (key, leaf) of the items whose keys begin with the ``k`` bits ``index``; all by default."""
@@ -246,13 +253,13 @@ class CountedTree:
 
     def _changed(self, index: int, items: dict[bytes, bytes | None]) -> bytes:
         """Return a bucket as it is after the changes."""
-        kept = {entry[:KEY_BYTES]: entry[KEY_BYTES:] for entry in self._entries(index)}
+        kept = {entry[:KEY_BYTES]: entry for entry in self._entries(index)}
         for key, leaf in items.items():
             if leaf is None:
                 kept.pop(key, None)
             else:
-                kept[key] = leaf
-        return b"".join([key + kept[key] for key in sorted(kept)])
+                kept[key] = key + leaf
+        return b"".join(sorted(kept.values()))
 
     def _replace(self, index: int, bucket: bytes) -> None:
         self._items += (len(bucket) - len(self._buckets.get(index, b""))) // self._entry_bytes

@@ -75,6 +75,17 @@ def test_the_root_is_the_documents(count: int) -> None:
     assert len(tree) == count_in(tree.root) == count
 
 
+def test_a_key_is_found_at_the_beginning_of_an_entry_alone() -> None:
+    """Leaves may hold any bytes, another item's key among them."""
+    first, second, absent = sorted(random_ids(3))
+    tree = tree_of({first: absent, second: first})
+    assert tree.get(first) == absent
+    assert tree.get(second) == first
+    assert tree.get(absent) is None
+    across = absent[16:] + second[:16]
+    assert tree.get(across) is None
+
+
 @pytest.mark.parametrize("k", range(21))
 def test_levels_have_their_widths(k: int) -> None:
     assert width(k, 0) == 2**k
@@ -202,7 +213,7 @@ def test_counts_that_no_catalogue_has_are_refused() -> None:
 
 
 def test_keys_made_to_collide_cost_little_and_end_at_a_limit() -> None:
-    """25 keys that agree in 20 bits take the tree to its depth; it must not take a million buckets with it."""
+    """25 keys that agree in 20 bits take the tree to its depth, which must not cost a million buckets."""
     crowd = {
         bytes(28) + index.to_bytes(4, "big"): bytes(32) for index in range(BUCKET_ITEMS_AT_MOST_BITS_MAX)
     }
