@@ -88,6 +88,7 @@ class Worker:
     ) -> None:
         self.package = package if isinstance(package, Package) else read_package(package)
         self._deadline_seconds = deadline_seconds
+        self._options = (unconfined, deadline_seconds, python, levels)
         self._lock = threading.Lock()
         self._process: WorkerProcess | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="skerry-worker-"))
@@ -162,6 +163,17 @@ class Worker:
         if self.classes is not None and self.package.manifest is not None:
             targets = np.asarray([self.classes.index(label) for label in targets.tolist()])
         self._call("finetune", [rows, targets], 0)
+
+    def another(self) -> Worker:
+        """Start another worker of the package as it was published, under the same rules."""
+        unconfined, deadline_seconds, python, levels = self._options
+        return Worker(
+            self.package,
+            unconfined=unconfined,
+            deadline_seconds=deadline_seconds,
+            python=python,
+            levels=levels,
+        )
 
     def close(self) -> None:
         """End the process with all its children, and remove its folder. Nothing happens the second time."""
