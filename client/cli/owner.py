@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -134,11 +133,11 @@ def _load(path: Path, *, allowed: bool) -> Any:
 
     try:
         return joblib.load(path)
-    except (OSError, ValueError, KeyError, EOFError, ImportError, AttributeError, UnpicklingError) as error:
+    except Exception as error:  # supervision point: a pickle may raise anything
         raise SpecificationError(
             "The model cannot be opened",
             where=str(path),
-            why=str(error),
+            why=f"{type(error).__name__}: {error}",
             todo="Pass a fitted model saved by pickle or joblib, in the environment that it was saved in",
             code="E-CLI-MODEL",
         ) from error

@@ -122,7 +122,7 @@ fetch(BlobStore(Path(sys.argv[1])), bytes.fromhex(sys.argv[2]), int(sys.argv[3])
 @pytest.mark.processes
 # The killed process leaves half-open sockets in the server of this test; the standard library complains.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(20))
 def test_kill_at_any_point_loses_no_verified_leaf(tmp_path: Path, seed: int) -> None:
     draw = random.Random(seed)
     behaviour = Behaviour({NAME: BLOB}, seconds_per_leaf=0.05)

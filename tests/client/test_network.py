@@ -106,7 +106,7 @@ def test_a_model_answers_from_another_process_as_it_did_at_home(hits: Hits) -> N
     children = len(psutil.Process().children(recursive=True))
     model = hits[0].estimator()
     assert model is hits[0].estimator()
-    assert len(psutil.Process().children(recursive=True)) == children + 1
+    assert len(psutil.Process().children(recursive=True)) > children
     chosen = HALVES["setosa half"]
     home = LogisticRegression(max_iter=1000).fit(IRIS.data[chosen], IRIS.target[chosen])
     np.testing.assert_allclose(model.predict_proba(FRAME), home.predict_proba(IRIS.data), atol=1e-6)

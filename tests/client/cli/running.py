@@ -37,6 +37,7 @@ _CHANGING = (
     (re.compile(r"\b[0-9a-f]{64}\b"), "<hash>"),
     (re.compile(r"\b\d+\.\d{3,}(e-?\d+)?\b"), "<number>"),
     (re.compile(r"\b[0-9a-f]{16}\b"), "<hash>"),
+    (re.compile(r"/[0-9a-f]{2}/<hash>"), "/<hash>"),
     (re.compile(r"\(([0-9a-f]{8})\)"), "(<id>)"),
     (re.compile(r"\bprocess \d+\b"), "process <pid>"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:<port>"),
