@@ -263,7 +263,7 @@ class Conversation:
     def _head_came(self, index: Index, key: bytes, peer: bytes) -> None:
         """Get the catalogue of a head that is newly held."""
         held = index.heads[key]
-        if key == self.context.key and held.other is not None:
+        if key == self.context.key and (held.other is not None or self.publishing.has_signed):
             self.publishing.found_elsewhere(index)
         change = None if held.whole else index.complete_unchanged(held)
         if change is not None:

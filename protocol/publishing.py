@@ -54,6 +54,8 @@ class Publishing:
         self._waiting: deque[tuple[Index, Publish]] = deque()
         self._asked_since: float | None = None
         self._answered = False
+        self.has_signed = False
+        """Whether this node signed a head since it started."""
 
     def publish(self, index: Index, event: Publish, *, anybody: bool) -> None:
         """Publish now, or as soon as this node may sign; ``anybody`` says whether it knows another node."""
@@ -114,7 +116,7 @@ class Publishing:
         self._announce(index, change)
 
     def found_elsewhere(self, index: Index) -> None:
-        """Two heads of this node's own key and number: somebody else signs with it."""
+        """Say that a head of the own key came that this node did not sign: somebody else does."""
         held = index.heads[self._context.key]
         self._context.deliver(OwnKeyElsewhere(index.scope, held.head.value.epoch, held.head.value.seq))
 
@@ -174,4 +176,6 @@ class Publishing:
             )
             return verify_head(envelope.to_bytes(), trust, wall)
 
-        return index.publish(sign, cards, removed)
+        change = index.publish(sign, cards, removed)
+        self.has_signed = True
+        return change
