@@ -274,10 +274,11 @@ def manifest_bytes(path: Path) -> bytes:
 # --- reading ---------------------------------------------------------------------------------------
 
 
-class _PlainLoader(yaml.SafeLoader):
+class PlainLoader(yaml.SafeLoader):
     """YAML without aliases: a few lines with them can mean gigabytes."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuse an alias; compose anything else as usual."""
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases are not accepted")
         return super().compose_node(parent, index)
@@ -305,7 +306,7 @@ def _read_optional(archive: Archive, name: str, bytes_max: int) -> bytes | None:
 def _read_yaml(archive: Archive, prefix: str) -> dict[str, Any]:
     data = archive.read_member(prefix + YAML_NAME, bytes_max=limits.TEXT_MEMBER_BYTES_MAX)
     try:
-        entries = yaml.load(data, _PlainLoader)  # noqa: S506 - a SafeLoader that refuses more
+        entries = yaml.load(data, PlainLoader)  # noqa: S506 - a SafeLoader that refuses more
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise _yaml_error(f"it is no plain YAML: {error}") from error
     if not isinstance(entries, dict):

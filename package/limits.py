@@ -100,3 +100,11 @@ WORKER_OPEN_FILES_MAX: Final = 256
 """Open files of a confined worker."""
 WORKER_CPU_SECONDS_MAX: Final = 24 * 3600
 """Processor time of one confined worker over its whole life: a backstop behind the deadlines."""
+
+# --- environments -------------------------------------------------------------------------------
+REQUIREMENTS_MAX: Final = 500
+"""Lines of a requirements file; a full conda export has about 400."""
+REQUIREMENT_CHARACTERS_MAX: Final = 300
+"""One requirement with its extras and version bounds."""
+ENVIRONMENT_SECONDS_MAX: Final = 1800.0
+"""Resolving or installing one environment; PyTorch over a slow line takes a quarter of an hour."""

@@ -62,7 +62,7 @@ class WorkerProcess:
         self.level = plan.level
         config = json.dumps({"model": entry, "confinement": plan.confinement})
         self._process = _popen(
-            [*plan.command, str(python), "-I", str(FOLDER / "worker_main.py"), config], folder
+            [*plan.command, str(python), "-I", "-S", str(FOLDER / "worker_main.py"), config], folder
         )
         self._channel = Channel(self._process)
         try:

@@ -1,4 +1,4 @@
-"""The first code of a worker process; run by path: ``python -I worker_main.py CONFIG``.
+"""The first code of a worker process; run by path: ``python -I -S worker_main.py CONFIG``.
 
 Theory of operation. Until :mod:`skerry.package.serve` loads the package, everything here is our own
 code. It makes the process ready for a stranger first, in this order: the message pipes move away
@@ -9,7 +9,9 @@ Rules:
 
 1. Only the standard library is imported before the process is confined: numpy starts threads, and a
    thread that exists already escapes some of the confinement.
-2. It runs in the interpreter of the package's environment, where Skerry need not be installed. Of
+2. The environment's own start-up code (``.pth`` files, ``sitecustomize``) is a stranger's too: ``-S`` keeps
+   it from running until the process is confined.
+3. It runs in the interpreter of the package's environment, where Skerry need not be installed. Of
    Skerry it uses ``skerry.package`` alone, found by folder; what is used in here imports nothing else.
 """
 
@@ -19,6 +21,7 @@ import json
 import os
 import select
 import signal
+import site
 import sys
 import types
 from contextlib import suppress
@@ -33,6 +36,7 @@ def main() -> None:
     calls, answers = _take_pipes()
     _watch(calls)
     _confine(config["confinement"])
+    site.main()
     from skerry.package import serve
 
     serve.serve(config["model"], calls, answers)
