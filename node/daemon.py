@@ -95,6 +95,8 @@ async def serve(folder: Folder, config: Config, announce: Callable[[Ready], None
         node = Node(folder, config)
         try:
             await node.run(announce, stop)
+        except BaseExceptionGroup as group:
+            raise _cause(group) from group
         finally:
             node.close()
 
@@ -239,6 +241,12 @@ class Node:
                 log.error("the own head cannot be renewed", scope=scope.hex(), why=why)
             case _:
                 pass
+
+
+def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error that ended the node's tasks."""
+    first = group.exceptions[0]
+    return _cause(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _stop_on_signals() -> asyncio.Event:

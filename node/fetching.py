@@ -35,7 +35,7 @@ from .limits import (
     PINNED_CLIENTS_MAX,
     SPECIFICATION_BYTES_MAX,
 )
-from .tls import PinnedClient, client_context
+from .tls import PinnedClient, client_context, reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,7 +153,7 @@ class Fetcher:
                     try:
                         return await self._try(root, size, source, address)
                     except (aiohttp.ClientError, OSError, TimeoutError, SkerryError) as error:
-                        reasons.append(f"{address}: {str(error) or type(error).__name__}")
+                        reasons.append(f"{address}: {reason(error)}")
         raise Unavailable(
             "The specification cannot be had now",
             where=root.hex(),

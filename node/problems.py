@@ -115,8 +115,9 @@ async def problems(
         return problem_response(error)
     except web.HTTPException as error:
         return _routing_problem(request, error)
-    except (ConnectionError, TimeoutError):
-        raise
+    except (ConnectionError, TimeoutError) as error:
+        log.info("caller went away", path=request.path, error=type(error).__name__)
+        return web.Response(status=400)
     except Exception as error:  # supervision: one request must not end the node
         log.exception("request failed", path=request.path)
         return problem_response(

@@ -119,6 +119,17 @@ class PinnedClient:
         )
 
 
+def reason(error: BaseException) -> str:
+    """Return in words why a connection did not come about, or broke."""
+    if isinstance(error, aiohttp.ServerFingerprintMismatch):
+        return "another certificate than the one expected"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or str(error.os_error)
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error) or type(error).__name__
+
+
 def _unusable(path: Path, error: Exception) -> ConfigError:
     return ConfigError(
         "The node's certificate cannot be used",

@@ -47,7 +47,7 @@ from .limits import (
     INBOUND_MAX,
     STOP_REQUESTS_SECONDS,
 )
-from .tls import PinnedClient, client_context
+from .tls import PinnedClient, client_context, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -110,7 +110,7 @@ class Transport:
         self._certificate = certificate
         self._node_key = node_key
         self._context = client_context()
-        self._dials: set[asyncio.Task[None]] = set()
+        self._dials: set[asyncio.Task[str]] = set()
         self._inbound = 0
         self._handshakes = 0
         self._closing = False
@@ -177,41 +177,51 @@ class Transport:
             raise Unavailable(
                 "The node cannot be connected to",
                 where=address,
-                why="see this node's log",
+                why=dialling.result() if dialling.done() else "no answer in time",
                 todo="Check address and certificate hash, and that its port is open.",
                 code="E-UNAVAILABLE-DIAL",
             )
 
     # Dialling and accepting.
 
-    def _start(self, dialling: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start(self, dialling: Coroutine[Any, Any, str]) -> asyncio.Task[str]:
         task = asyncio.create_task(dialling)
         self._dials.add(task)
         task.add_done_callback(self._ended)
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[str]) -> None:
         """Supervise: an unexpected error ends one connection, not the node, and is not kept quiet."""
         self._dials.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a connection failed unexpectedly", exc_info=error)
 
-    async def _dial(self, target: bytes | str, record: bytes, admitted: asyncio.Event) -> None:
-        """Dial the addresses of a target in turn, and serve the first connection that comes about."""
+    async def _dial(self, target: bytes | str, record: bytes, admitted: asyncio.Event) -> str:
+        """Dial the addresses of a target in turn, and serve the first connection that comes about.
+
+        Returns
+        -------
+        str
+            Why there was none; empty when there was.
+        """
         try:
             certificate, addresses = _where(target, record)
         except SkerryError as error:
-            log.info("cannot dial", target=_name(target), error=str(error))
-            addresses = ()
+            addresses, failure = (), str(error)
+        else:
+            failure = "no address is known"
         for address in addresses:
-            if await self._dial_address(target, address, certificate, admitted):
-                return
+            failure = await self._dial_address(target, address, certificate, admitted)
+            if not failure:
+                return ""
+        log.info("dial failed", target=_name(target), why=failure)
         self._driver.post(events.ConnectFailed(target))
+        return failure
 
     async def _dial_address(
         self, target: bytes | str, address: str, certificate: bytes, admitted: asyncio.Event
-    ) -> bool:
-        """Dial one address and serve the connection to its end; return whether there ever was one."""
+    ) -> str:
+        """Dial one address and serve the connection to its end; return why there was none, or nothing."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=DIAL_SECONDS_MAX)
         async with aclosing(PinnedClient(self._context, certificate, timeout)) as client:
             try:
@@ -220,9 +230,9 @@ class Transport:
                 peer = await self._prove(socket, Role.CLIENT, certificate)
                 _require_expected(peer, target)
             except (aiohttp.ClientError, OSError, TimeoutError, SkerryError) as error:
-                log.info("dial failed", address=address, error=str(error) or type(error).__name__)
-                return False
-            return await self._serve(Connection(peer, socket, outbound=True, admitted=admitted))
+                return f"{address}: {reason(error)}"
+            served = await self._serve(Connection(peer, socket, outbound=True, admitted=admitted))
+            return "" if served else f"{address}: there is a connection already"
 
     async def _accept(self, request: web.Request) -> web.StreamResponse:
         """Serve one inbound connection to its end."""
@@ -244,7 +254,7 @@ class Transport:
             violation = error.violation.value
             log.warning("handshake refused", remote=request.remote, violation=violation, why=error.why)
         except (OSError, TimeoutError, TransportError) as error:
-            log.info("handshake ended", remote=request.remote, error=str(error) or type(error).__name__)
+            log.info("handshake ended", remote=request.remote, error=reason(error))
         finally:
             self._inbound -= 1
             self._handshakes -= proving
@@ -317,7 +327,7 @@ class Transport:
                 async with asyncio.timeout(FRAME_SEND_SECONDS_MAX):
                     await connection.socket.send_bytes(frame)
         except (OSError, TimeoutError, aiohttp.ClientError) as error:
-            log.info("sending failed", peer=connection.key.hex(), error=str(error) or type(error).__name__)
+            log.info("sending failed", peer=connection.key.hex(), error=reason(error))
         await _close(connection.socket)
 
 

@@ -138,12 +138,15 @@ class NodeView:
     def _peer(self, key: bytes) -> PeerView:
         connection = self._transport.connections.get(key)
         record = self._directory.nodes[key] if connection is None else connection.peer.node.value
+        name = (
+            self._directory.name(record.owner) if connection is None else connection.peer.trust.charter.name
+        )
         head = self._directory.heads.get((PUBLIC, key))
         peer = self._state.peers().get(key)
         return PeerView(
             node_key=key.hex(),
             owner=record.owner.hex(),
-            owner_name=self._directory.name(record.owner),
+            owner_name=name,
             addresses=list(record.addresses),
             connected=connection is not None,
             direction=_direction(connection),
