@@ -29,7 +29,7 @@ from .charter import ROLE_PUBLISH, ROLE_SERVE, Charter, NodeKey, new_charter, ne
 from .envelope import Envelope, RecordHeader, Verified, open_envelope
 from .errors import LocalProtocolError, RemoteProtocolError
 from .hashing import fingerprint, tagged_hash
-from .head import Head, Relation, make_head, relate, renewal_due, shown_of_equivocation, verify_head
+from .head import Head, Relation, make_head, relate, renewal_due, verify_head
 from .hello import Handshake, Identity, PeerIdentity, Role
 from .messages import MESSAGE
 from .node_record import NodeRecord, host_binding, make_node_record, verify_node_record
@@ -82,7 +82,6 @@ __all__ = [
     "relate",
     "renewal_due",
     "resolve",
-    "shown_of_equivocation",
     "tagged_hash",
     "verify_below",
     "verify_bucket_cards",

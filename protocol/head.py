@@ -180,11 +180,6 @@ def relate(held: Verified[Head], other: Verified[Head]) -> Relation:
     return Relation.NEWER if newer is second else Relation.OLDER
 
 
-def shown_of_equivocation(first: Verified[Head], second: Verified[Head]) -> Verified[Head]:
-    """Return which of two equivocating heads all nodes show, marked disputed: that with the smaller hash."""
-    return min(first, second, key=lambda head: head.hash)
-
-
 def renewal_due(head: Head, now: int) -> bool:
     """Return whether the owner should sign the head anew: a third of the longest lease has passed."""
     return now - head.issued >= HEAD_RENEWAL_SECONDS or now >= head.lease
