@@ -137,8 +137,8 @@ def _step(data: bytes, position: int) -> tuple[int, int]:
     return values * int.from_bytes(data[position + 1 : position + 1 + width], "big"), position + 1 + width
 
 
-def check_depth(data: bytes, name: str, depth_max: int = NESTING_DEPTH_MAX) -> None:
-    """Refuse bytes that nest deeper than ``depth_max`` or end early, in time proportional to their length."""
+def check_depth(data: bytes, name: str) -> None:
+    """Refuse bytes that nest deeper than NESTING_DEPTH_MAX or end early, in time proportional to their length."""
     position = 0
     unread = [1]
     try:
@@ -150,8 +150,10 @@ def check_depth(data: bytes, name: str, depth_max: int = NESTING_DEPTH_MAX) -> N
             contained, position = _step(data, position)
             if contained:
                 unread.append(contained)
-            if len(unread) > depth_max + 1:
-                raise RemoteProtocolError(Violation.TOO_DEEP, f"more than {depth_max} levels", where=name)
+            if len(unread) > NESTING_DEPTH_MAX + 1:
+                raise RemoteProtocolError(
+                    Violation.TOO_DEEP, f"more than {NESTING_DEPTH_MAX} levels", where=name
+                )
     except (IndexError, KeyError) as error:
         raise RemoteProtocolError(
             Violation.MALFORMED, f"no MessagePack at byte {position}", where=name

@@ -223,32 +223,29 @@ def _type_of(frame: bytes) -> str:
 MESSAGE = MessageFormat(MESSAGE_TYPES)
 
 
-def chunk(
-    items: Sequence[bytes], *, bytes_max: int = FRAME_BYTES_MAX - MESSAGE_BYTES_OVERHEAD
-) -> Iterator[list[bytes]]:
+def chunk(items: Sequence[bytes]) -> Iterator[list[bytes]]:
     """Cut byte strings into lists that each fit a frame, in order; nothing for an empty sequence.
 
     Parameters
     ----------
     items
         Cards, envelopes or hashes.
-    bytes_max
-        Room for one list, with MessagePack's few bytes before each item.
 
     Raises
     ------
     LocalProtocolError
         One item alone is larger.
     """
+    room_max = FRAME_BYTES_MAX - MESSAGE_BYTES_OVERHEAD
     part: list[bytes] = []
-    room = bytes_max
+    room = room_max
     for item in items:
         need = len(item) + ITEM_BYTES_OVERHEAD
-        if need > bytes_max:
+        if need > room_max:
             raise LocalProtocolError("an item is too large for a frame", why=f"{len(item)} bytes")
         if need > room or len(part) == FRAME_ITEMS_MAX:
             yield part
-            part, room = [], bytes_max
+            part, room = [], room_max
         part.append(item)
         room -= need
     if part:

@@ -233,12 +233,12 @@ def _unsettled_pair(chains: Sequence[Chain]) -> tuple[Chain, Chain]:
     raise LocalProtocolError("rivals were expected", where="charter chain")
 
 
-def check_epoch(trust: OwnerTrust, epoch: int, *, where: str = "head") -> None:
+def check_epoch(trust: OwnerTrust, epoch: int) -> None:
     """Check that a head is of the owner's current epoch; raise ``epoch-old`` or ``epoch-unknown``."""
     if epoch < trust.charter.epoch:
-        raise RemoteProtocolError(Violation.EPOCH_OLD, f"{epoch}, now {trust.charter.epoch}", where=where)
+        raise RemoteProtocolError(Violation.EPOCH_OLD, f"{epoch}, now {trust.charter.epoch}", where="head")
     if epoch > trust.charter.epoch:
-        raise RemoteProtocolError(Violation.EPOCH_UNKNOWN, f"{epoch} of {trust.charter.epoch}", where=where)
+        raise RemoteProtocolError(Violation.EPOCH_UNKNOWN, f"{epoch} of {trust.charter.epoch}", where="head")
 
 
 def check_key(trust: OwnerTrust, key: bytes, role: str | None, times: Sequence[int], *, where: str) -> None:
