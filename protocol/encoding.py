@@ -138,7 +138,7 @@ def _step(data: bytes, position: int) -> tuple[int, int]:
 
 
 def check_depth(data: bytes, name: str) -> None:
-    """Refuse bytes that nest deeper than NESTING_DEPTH_MAX or end early, in time proportional to their length."""
+    """Refuse bytes that nest deeper than the limit or end early, in time proportional to their length."""
     position = 0
     unread = [1]
     try:
