@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import structlog
 
@@ -39,6 +39,7 @@ class Sketches:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sketches")
+        self._file: BinaryIO | None = None
         self._index: SketchIndex | None = None
 
     def submit(self, changes: Mapping[bytes, Card | None]) -> None:
@@ -62,21 +63,26 @@ class Sketches:
 
     def close(self) -> None:
         """Finish what was submitted, and have it on the disk."""
-        self._thread.submit(self._flush)
+        self._thread.submit(self._end)
         self._thread.shutdown(wait=True)
 
-    def _flush(self) -> None:
-        if self._index is not None:
+    def _end(self) -> None:
+        if self._index is not None and self._file is not None:
             self._index.flush()
+            self._index = None
+            self._file.close()
 
     def _opened(self) -> SketchIndex:
         if self._index is None:
             from skerry.spec.index import SketchIndex
 
+            self._file = self._path.open("r+b" if self._path.exists() else "w+b")
             try:
-                self._index = SketchIndex(self._path.open("r+b"))
-            except (FileNotFoundError, SpecificationError):
-                self._index = SketchIndex(self._path.open("w+b"))
+                self._index = SketchIndex(self._file)
+            except SpecificationError as error:
+                log.warning("sketches made anew", path=str(self._path), why=error.why)
+                self._file.truncate(0)
+                self._index = SketchIndex(self._file)
         return self._index
 
     def _mend(self, live: set[bytes]) -> None:
