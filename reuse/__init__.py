@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .auto import AutoReuse
+from .finetune import FineTune
 from .learnware import Learnware, LearnwareClassifier, LearnwareRegressor, Predictor, as_estimator
 from .pooling import Average, Routed, Weighted
 from .pruning import EnsemblePruning
@@ -14,6 +15,7 @@ __all__ = [
     "Average",
     "EnsemblePruning",
     "FeatureAugment",
+    "FineTune",
     "JobSelector",
     "Learnware",
     "LearnwareClassifier",

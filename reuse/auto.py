@@ -12,7 +12,8 @@ of neighbouring rows, and the standard error is that of the folds.
 
 Rules of this file:
 
-1. Learnwares are asked about each labelled row once; cross-validation looks their answers up.
+1. Learnwares are asked about each labelled row once; cross-validation looks their answers up, except that
+   one that is fine-tuned gives new ones.
 2. A candidate that fails, or for which no time is left, is reported and passed over; the default never is.
 """
 
@@ -21,6 +22,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -30,6 +32,7 @@ from skerry.errors import SkerryError
 from skerry.spec.rkme import Rkme
 
 from .base import Reuser, is_classifying
+from .finetune import FineTune, tunable
 from .inputs import Array
 from .learnware import Floats, Learnware, LearnwareClassifier, LearnwareRegressor, one_hot
 from .limits import FOLDS_MAX, FOLDS_MIN
@@ -37,6 +40,8 @@ from .pooling import Average, Routed, Weighted
 from .pruning import EnsemblePruning
 from .selector import JobSelector
 from .stacking import FeatureAugment, Stacking
+
+Maker = Callable[[Sequence[Learnware]], Reuser]
 
 MARGIN = 1.0
 """Standard errors by which a candidate must beat the default."""
@@ -134,35 +139,26 @@ class AutoReuse(Reuser):
         method = self.reuser_.predict_proba if is_classifying(self) else self.reuser_.predict
         return np.asarray(method(rows))
 
-    def _candidates(self) -> dict[str, Callable[[Sequence[Learnware]], Reuser]]:
-        """Return how to make each candidate by name, the default first, cheap ones before costly ones."""
-        requirement, seed = self.requirement, self.random_state
-        specified: dict[str, Callable[[Sequence[Learnware]], Reuser]] = {}
-        if all(member.rkme is not None for member in self.learnwares_):
-            specified = {
-                "Routed": lambda members: Routed(members, requirement=requirement),
-                "Weighted": lambda members: Weighted(members, requirement=requirement),
-            }
-        return {
-            **specified,
+    def _candidates(self) -> dict[str, Maker]:
+        """Return how to make each reuser that can be used here, the default first, costly ones last."""
+        requirement = self.requirement or getattr(self.learnwares, "requirement", None)
+        seed = self.random_state
+        makers: dict[str, Maker] = {
+            "Routed": partial(Routed, requirement=requirement),
+            "Weighted": partial(Weighted, requirement=requirement),
             "Average": Average,
-            "EnsemblePruning": lambda members: EnsemblePruning(members, random_state=seed),
+            "EnsemblePruning": partial(EnsemblePruning, random_state=seed),
             "Stacking": Stacking,
             "FeatureAugment": FeatureAugment,
-            **(
-                {
-                    "JobSelector": lambda members: JobSelector(
-                        members, requirement=requirement, random_state=seed
-                    )
-                }
-                if specified
-                else {}
-            ),
+            "JobSelector": partial(JobSelector, requirement=requirement, random_state=seed),
+            "FineTune": partial(FineTune, requirement=requirement),
         }
+        unusable = set() if any(tunable(member) for member in self.learnwares_) else {"FineTune"}
+        if any(member.rkme is None for member in self.learnwares_):
+            unusable |= {"Routed", "Weighted", "JobSelector"}
+        return {name: maker for name, maker in makers.items() if name not in unusable}
 
-    def _trials(
-        self, candidates: dict[str, Callable[..., Reuser]], rows: Array, labels: Array
-    ) -> list[Trial]:
+    def _trials(self, candidates: dict[str, Maker], rows: Array, labels: Array) -> list[Trial]:
         folds = self._folds(labels)
         if not folds:
             return []
@@ -176,7 +172,8 @@ class AutoReuse(Reuser):
                 trials.append(Trial(name, note="no time was left"))
                 continue
             try:
-                losses = self._losses(make(members), rows, labels, folds)
+                asked = self.learnwares_ if name == "FineTune" else members
+                losses = self._losses(make(asked), rows, labels, folds)
             except (SkerryError, ValueError) as error:
                 trials.append(Trial(name, note=str(error), seconds=time.monotonic() - started))
                 continue

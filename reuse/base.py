@@ -28,6 +28,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from skerry.errors import SpecificationError
+from skerry.spec.fit import fit_table
+from skerry.spec.rkme import Rkme
 
 from .inputs import Array, as_array, column_names, is_text
 from .learnware import Floats, Learnware, LearnwareClassifier, one_hot
@@ -233,6 +235,27 @@ def positions(names: Array, classes: Array) -> npt.NDArray[np.intp]:
     if classes.dtype.kind == "U":
         names = np.asarray(names, dtype=str)
     return np.searchsorted(classes, names)
+
+
+def requirement_of(reuser: Reuser, given: Rkme | None, rows: Array | None) -> Rkme:
+    """Return the specification of the searcher's data: as given, as searched with, or made of the rows.
+
+    Raises
+    ------
+    SpecificationError
+        E-REUSE-REQUIREMENT when there is none.
+    """
+    known: Rkme | None = given or getattr(reuser.learnwares, "requirement", None)
+    if known is not None:
+        return known
+    if rows is None or rows.ndim != 2:
+        raise SpecificationError(
+            f"{type(reuser).__name__} needs to know the searcher's data",
+            why="neither a table nor a requirement was given",
+            todo="Pass rows to fit(), or requirement=, the specification of the data",
+            code="E-REUSE-REQUIREMENT",
+        )
+    return fit_table(rows)
 
 
 def labels_needed(reuser: Reuser) -> SpecificationError:

@@ -18,14 +18,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from skerry.errors import SpecificationError
-from skerry.spec.fit import fit_table
 from skerry.spec.metric import Scale
 from skerry.spec.mixing import mix, responsibility
 from skerry.spec.ranking import rank
 from skerry.spec.rkme import Rkme
 
-from .base import Reuser, misfit
+from .base import Reuser, misfit, requirement_of
 from .inputs import Array
 from .learnware import Floats
 
@@ -132,16 +130,7 @@ class Specified(Pool):
         return weights
 
     def _requirement(self, rows: Array | None) -> Rkme:
-        if self.requirement is not None:
-            return self.requirement
-        if rows is None or rows.ndim != 2:
-            raise SpecificationError(
-                f"{type(self).__name__} needs to know the searcher's data",
-                why="neither a table nor a requirement was given",
-                todo="Pass rows to fit(), or requirement=, the specification of the data",
-                code="E-REUSE-REQUIREMENT",
-            )
-        return fit_table(rows)
+        return requirement_of(self, self.requirement, rows)
 
     def _rkmes(self) -> list[Rkme]:
         """Return the learnwares' specifications, whose columns must be those of the rows, in their order."""

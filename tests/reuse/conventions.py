@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.impute import SimpleImputer
@@ -24,6 +25,7 @@ from skerry.reuse import (
     Average,
     EnsemblePruning,
     FeatureAugment,
+    FineTune,
     JobSelector,
     Routed,
     Stacking,
@@ -40,12 +42,39 @@ EXCUSED = {
 }
 
 
-def models(*, classify: bool) -> list[BaseEstimator]:
+class Tunable:
+    """A model that can be fine-tuned, by fitting it again to the old and the new rows."""
+
+    def __init__(self, model: BaseEstimator) -> None:
+        self.model = model
+        if is_classifier(model):
+            self.predict_proba = self._predict_proba
+
+    def fit(self, X: Any, y: Any) -> Tunable:
+        self.rows, self.labels = X, y
+        self.model.fit(X, y)
+        return self
+
+    def finetune(self, X: Any, y: Any) -> None:
+        self.fit(np.concatenate([self.rows, X]), np.concatenate([self.labels, y]))
+
+    @property
+    def classes(self) -> Any:
+        return getattr(self.model, "classes_", None)
+
+    def predict(self, X: Any) -> Any:
+        return self.model.predict(X)
+
+    def _predict_proba(self, X: Any) -> Any:
+        return self.model.predict_proba(X)
+
+
+def models(*, classify: bool) -> list[Tunable]:
     if classify:
         bare = [DecisionTreeClassifier(max_depth=5, random_state=0), KNeighborsClassifier(3), GaussianNB()]
     else:
         bare = [DecisionTreeRegressor(max_depth=5, random_state=0), KNeighborsRegressor(3), Ridge()]
-    return [make_pipeline(SimpleImputer(keep_empty_features=True), model) for model in bare]
+    return [Tunable(make_pipeline(SimpleImputer(keep_empty_features=True), model)) for model in bare]
 
 
 def example(task: str) -> Any:
@@ -82,6 +111,10 @@ class OwnJobSelector(OwnLearnwares, JobSelector):
 
 
 class OwnAutoReuse(OwnLearnwares, AutoReuse):
+    pass
+
+
+class OwnFineTune(OwnLearnwares, FineTune):
     pass
 
 
