@@ -205,8 +205,10 @@ class SketchIndex:
         """Write rows whose ids are not in the index to free positions of their shelf."""
         rows.checks[:] = row_checks(island, rows)
         shelf = self._shelves[island, columns]
-        while len(shelf.free) < len(rows.ids):
-            capacity = min(max(shelf.capacity, INDEX_SEGMENT_ROWS_MIN), INDEX_SEGMENT_ROWS_MAX)
+        while (missing := len(rows.ids) - len(shelf.free)) > 0:
+            # Few large segments are scanned faster than many small ones, so a shelf grows in doubling steps.
+            whole = -(-max(missing, shelf.capacity) // INDEX_SEGMENT_ROWS_MIN) * INDEX_SEGMENT_ROWS_MIN
+            capacity = min(whole, INDEX_SEGMENT_ROWS_MAX)
             number = self._file.allocate(island, columns, capacity)
             shelf.segments.append(number)
             shelf.capacity += capacity

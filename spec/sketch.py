@@ -38,6 +38,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -205,8 +206,12 @@ def _waves(rows: Doubles, island: bytes, width: float) -> Doubles:
     return waves
 
 
+@lru_cache(maxsize=32)
 def frequencies(island: bytes, first: int, count: int) -> Doubles:
-    """Return the frequencies (count, 128) of ``count`` columns from ``first`` on, before the factor ``h``."""
+    """Return the frequencies (count, 128) of ``count`` columns from ``first`` on, before the factor ``h``.
+
+    Kept for the islands met last (at most 32 MiB), since hashing takes longer than all the rest.
+    """
     blocks_per_column = _FREQUENCIES * _BYTES_PER_FREQUENCY // hashlib.sha256().digest_size
     seed = hashlib.sha256(_DOMAIN + island)
     stream = bytearray()
@@ -219,6 +224,7 @@ def frequencies(island: bytes, first: int, count: int) -> Doubles:
     )
     sums = groups.sum(axis=2, dtype=np.int64)
     standardised: Doubles = (sums - _BYTE_SUM_MEAN) / np.sqrt(_BYTE_SUM_VARIANCE)
+    standardised.setflags(write=False)
     return standardised
 
 
