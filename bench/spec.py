@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from bench import spec_bridge, spec_fit, spec_golden, spec_mix, spec_search
+from bench import _spec_bridge, _spec_fit, _spec_golden, _spec_mix, spec_search
 from bench.report import Row, arguments, show
 
 NEEDS_AIR = "give the air-quality table with --air"
@@ -25,11 +25,11 @@ def main() -> None:
     parser.add_argument("--only", help="run one part: fit, golden, mix, bridge or search")
     options = parser.parse_args()
     parts = {
-        "fit": lambda: spec_fit.rows(quick=options.quick, golden=options.golden),
-        "golden": lambda: spec_golden.rows(options.golden) if options.golden else [],
-        "mix": lambda: spec_mix.rows(quick=options.quick, seed=options.seed),
+        "fit": lambda: _spec_fit.rows(quick=options.quick, golden=options.golden),
+        "golden": lambda: _spec_golden.rows(options.golden) if options.golden else [],
+        "mix": lambda: _spec_mix.rows(quick=options.quick, seed=options.seed),
         "bridge": lambda: (
-            spec_bridge.rows(options.air, quick=options.quick, seed=options.seed)
+            _spec_bridge.rows(options.air, quick=options.quick, seed=options.seed)
             if options.air
             else [Row("exact_bridge_gain", None, "ratio", note=NEEDS_AIR)]
         ),

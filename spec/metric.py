@@ -93,7 +93,7 @@ class Scale:
     def embed(self, points: Floats, dtype: type[np.floating[Any]] = np.float64) -> Floats:
         """Return points (..., d) in this scale, in ``dtype``; computed in float64.
 
-        In float32 values are cut off at ``FLOAT32_FAR``.
+        ``narrowed`` says what float32 does to enormous values.
         """
         points = np.asarray(points, np.float64)
         if self.unit_rows:
@@ -104,10 +104,7 @@ class Scale:
             scaled /= self.spread
             if np.isfinite(self.bound).any():
                 np.clip(scaled, -self.bound, self.bound, out=scaled)
-        if dtype == np.float32:
-            np.clip(scaled, -FLOAT32_FAR, FLOAT32_FAR, out=scaled)
-        embedded: Floats = np.asarray(scaled, dtype)
-        return embedded
+        return narrowed(scaled, dtype)
 
     def embed_rkme(self, rkme: Rkme, dtype: type[np.floating[Any]] = np.float64) -> Floats:
         """Return the points (K, d) of an RKME in this scale.
@@ -202,6 +199,13 @@ def require_comparable(requirement: Rkme, candidate: Rkme) -> None:
         todo="Build a bridge with skerry.spec.align() where columns are shared",
         code="E-SPEC-ISLANDS",
     )
+
+
+def narrowed(points: Floats, dtype: npt.DTypeLike) -> Floats:
+    """Return scaled points in ``dtype``; in float32 they are cut off at ``FLOAT32_FAR``."""
+    if dtype == np.float32:
+        points = np.clip(points, -FLOAT32_FAR, FLOAT32_FAR)
+    return np.asarray(points, dtype)
 
 
 def squared_distances(a: Floats, b: Floats) -> Floats:

@@ -35,6 +35,7 @@ from .metric import (
     inner,
     inner_many,
     median_gamma,
+    narrowed,
     require_comparable,
     self_terms,
     squared_distances,
@@ -195,7 +196,7 @@ class Market:
         self.own, self._cross, self._selfs = own, cross, selfs
         self._points, self._weights, self._starts = stacked
         self._gamma, self._precision = gamma, precision
-        self._working = self._points.astype(precision, copy=False)
+        self._working = narrowed(self._points, precision)
         self._rows: dict[int, Floats] = {}
         self.distances = own - 2 * cross + selfs
         self.origin = np.arange(len(cross))

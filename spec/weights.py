@@ -11,7 +11,7 @@ so for at most five members all supports are tried (31 systems of at most 6 unkn
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -63,37 +63,37 @@ def small_simplex_weights(grams: Floats, crosses: Floats) -> tuple[Floats, Float
     """
     batch, members = crosses.shape
     assert members <= MIX_MEMBERS_MAX
-    best = np.full(batch, np.inf)
-    weights = np.zeros((batch, members))
-    grams = _with_ridge(grams)
-    for support in _supports(members):
-        share = _on_support(grams, crosses, support)
-        value = 0.5 * np.einsum("bi,bij,bj->b", share, grams, share) - np.einsum("bi,bi->b", share, crosses)
-        better = (share >= 0).all(axis=1) & (value < best)
-        best[better], weights[better] = value[better], share[better]
-    return weights, best
+    shares = _on_supports(_with_ridge(grams), crosses, _supports(members))
+    values = 0.5 * np.einsum("sbi,bij,sbj->sb", shares, grams, shares) - np.einsum(
+        "sbi,bi->sb", shares, crosses
+    )
+    values[(shares < 0).any(axis=2)] = np.inf
+    best = values.argmin(axis=0)
+    return shares[best, np.arange(batch)], values[best, np.arange(batch)]
 
 
-def _supports(members: int) -> list[tuple[int, ...]]:
-    return [support for size in range(1, members + 1) for support in combinations(range(members), size)]
+def _supports(members: int) -> Floats:
+    """Return every non-empty choice of members, (2^m - 1, m), 1 where chosen."""
+    return np.array([choice for choice in product((0.0, 1.0), repeat=members) if any(choice)])
 
 
-def _on_support(grams: Floats, crosses: Floats, support: tuple[int, ...]) -> Floats:
-    """Return the minimiser (B, m) under ``sum w = 1`` that is zero outside ``support``."""
-    index = np.array(support)
-    size = len(index)
-    system = np.zeros((len(crosses), size + 1, size + 1))
-    system[:, :size, :size] = grams[:, index[:, None], index[None, :]]
-    system[:, :size, size] = system[:, size, :size] = 1
-    right = np.ones((len(crosses), size + 1, 1))
-    right[:, :size, 0] = crosses[:, index]
-    share = np.zeros(crosses.shape)
-    share[:, index] = np.linalg.solve(system, right)[:, :size, 0]
-    return share
+def _on_supports(grams: Floats, crosses: Floats, supports: Floats) -> Floats:
+    """Return the minimisers (S, B, m) under ``sum w = 1`` that are zero outside each support."""
+    batch, members = crosses.shape
+    systems = np.zeros((len(supports), batch, members + 1, members + 1))
+    inside = supports[:, None, :, None] * supports[:, None, None, :]
+    # Outside the support the equation reads ``w = 0``.
+    systems[..., :members, :members] = grams * inside + (1 - supports)[:, None, :, None] * np.eye(members)
+    systems[..., :members, members] = systems[..., members, :members] = supports[:, None, :]
+    right = np.ones((len(supports), batch, members + 1, 1))
+    right[..., :members, 0] = crosses * supports[:, None, :]
+    shares: Floats = np.linalg.solve(systems, right)[..., :members, 0] * supports[:, None, :]
+    return shares
 
 
-def _with_ridge(gram: Floats) -> Floats:
-    """Return Grams (..., m, m) with a small share of their mean diagonal added to it."""
-    size = gram.shape[-1]
-    ridge: Floats = RIDGE / size * np.trace(gram, axis1=-2, axis2=-1)
-    return gram + ridge[..., None, None] * np.eye(size)
+def _with_ridge(grams: Floats) -> Floats:
+    """Return Gram matrices (..., m, m) with a ridge relative to the mean of their diagonals."""
+    size = grams.shape[-1]
+    mean = np.trace(grams, axis1=-2, axis2=-1)[..., None, None] / size
+    ridged: Floats = grams + RIDGE * mean * np.eye(size)
+    return ridged

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from skerry.errors import SpecificationError
-from skerry.spec import Island, Rkme, reference_search
+from skerry.spec import Island, Rkme, mmd2, reference_search
 from tests.spec.test_reference import GOLDEN, read
 
 MARKET = json.loads((GOLDEN / "market.json").read_text())
@@ -40,12 +40,13 @@ def one_point(place: float) -> Rkme:
 
 
 def test_a_greedy_mixture_needs_a_real_gain() -> None:
-    # One mixture of two points is exactly the requirement; a third candidate adds nothing.
+    # A mixture of two points is nearly the requirement; the third candidate adds nothing.
     requirement = Rkme(np.array([[-3.0], [3.0]]), np.full(2, 0.5), Island("table", None, 1))
-    result = reference_search(requirement, [one_point(-3), one_point(3), one_point(20)])
+    result = reference_search(requirement, [one_point(-3.2), one_point(3.2), one_point(20)])
     assert sorted(result.mixture) == [0, 1]
     np.testing.assert_allclose(result.weights, [0.5, 0.5], atol=1e-6)
-    assert result.mixture_mmd2 == pytest.approx(0, abs=1e-9)
+    mixture = Rkme(np.array([[-3.2], [3.2]]), np.full(2, 0.5), Island("table", None, 1))
+    assert result.mixture_mmd2 == pytest.approx(mmd2(requirement, mixture, "reference"))
 
 
 def test_an_exact_match_gets_no_mixture() -> None:
