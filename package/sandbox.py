@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from . import limits
+from . import limits, seccomp
 
 Level = Literal["A", "B"]
 LEVELS: Final[tuple[Level, ...]] = ("A", "B")
@@ -42,7 +42,7 @@ _IDENTITY_FIRST: Final = 61184
 _IDENTITIES: Final = 4336
 """The range that systemd keeps for its own short-lived users: nobody owns files with these ids."""
 _INSTALL_BUBBLEWRAP: Final = "Install bubblewrap (apt-get install bubblewrap, or dnf install bubblewrap)"
-_NO_SANDBOX_SYSTEM: Final = "this system has neither bubblewrap nor Landlock: only Linux does"
+_NO_SANDBOX_SYSTEM: Final = "there is a sandbox on Linux alone, on x86-64 and arm64"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def plans(folder: Path, python: Path, code: Sequence[Path], levels: Sequence[Lev
     levels
         The levels that may be used.
     """
-    if not sys.platform.startswith("linux"):
+    if not seccomp.is_supported():
         return []
     identity = _identity(folder)
     readable = [*_interpreter_folders(python), *code, folder / "package"]
@@ -91,7 +91,7 @@ def plans(folder: Path, python: Path, code: Sequence[Path], levels: Sequence[Lev
 
 def advice(reasons: Sequence[tuple[str, str]]) -> tuple[str, str]:
     """Return, for a reader, why no level works here and what to do about it."""
-    if not sys.platform.startswith("linux"):
+    if not seccomp.is_supported():
         return _NO_SANDBOX_SYSTEM, "Use learnwares of the onnx, skops or lightgbm lane on this system"
     installed = shutil.which("bwrap") is not None
     why = "; ".join(f"level {level}: {reason}" for level, reason in reasons)

@@ -23,6 +23,7 @@ import errno
 import os
 import platform
 import struct
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -189,7 +190,7 @@ _MACHINES: Final = {
 
 def is_supported() -> bool:
     """Return whether the tables know this machine."""
-    return platform.system() == "Linux" and platform.machine() in _MACHINES
+    return sys.platform == "linux" and platform.machine() in _MACHINES
 
 
 def program(machine_name: str, process: int, *, shared_files: bool) -> bytes:
