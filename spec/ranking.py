@@ -19,9 +19,9 @@ Rules of this file:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,10 @@ take several times as long."""
 _BLOCK_FLOATS: Final = 1 << 18
 """Kernel values of a block: 1 MiB in float32."""
 
-Precision = np.dtype[np.float32] | np.dtype[np.float64]
+Precision = np.dtype[Any]
+Terms = tuple[Floats, Floats]
+Run = Callable[[Callable[[Sequence[Rkme]], Terms], Iterable[Sequence[Rkme]]], Iterable[Terms]]
+"""What ``map`` is, and the ``map`` of an executor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +68,11 @@ class Ranking:
 
 
 def rank(
-    requirement: Rkme, candidates: Sequence[Rkme], metric: Metric = "searcher", k: int | None = None
+    requirement: Rkme,
+    candidates: Sequence[Rkme],
+    metric: Metric = "searcher",
+    k: int | None = None,
+    run: Run = map,
 ) -> Ranking:
     """Return the candidates by exact squared MMD to a requirement.
 
@@ -80,6 +87,9 @@ def rank(
         negative values from rounding are kept as that engine keeps them.
     k
         How many to return; all when None.
+    run
+        How batches are worked off. ``ThreadPoolExecutor(2).map`` uses two cores: nearly all the time is spent
+        in numpy, outside the interpreter's lock.
 
     Raises
     ------
@@ -95,11 +105,13 @@ def rank(
         require_comparable(requirement, candidate)
     if not candidates:
         return Ranking(np.empty(0, np.intp), np.empty(0), np.empty(0))
-    precision = np.dtype(np.float32) if metric == "searcher" else np.dtype(np.float64)
-    x = scale.embed_rkme(requirement)
-    own = inner(x, requirement.weights, x, requirement.weights, scale.gamma)
-    with np.errstate(over="ignore", under="ignore"):
-        cross, others = _terms(x, requirement.weights, candidates, scale, precision)
+    asking = _Asking.of(requirement, scale, np.dtype(np.float32 if metric == "searcher" else np.float64))
+    cross, others = np.empty(len(candidates)), np.empty(len(candidates))
+    batches = list(_batches(candidates, len(requirement)))
+    members = [[candidates[index] for index in batch] for batch in batches]
+    for batch, terms in zip(batches, run(asking.terms, members), strict=True):
+        cross[batch], others[batch] = terms
+    own = inner(asking.points, asking.weights, asking.points, asking.weights, scale.gamma)
     distances = own - 2 * cross + others
     if metric == "searcher":
         distances = np.maximum(distances, 0)
@@ -108,47 +120,51 @@ def rank(
     return Ranking(order, distances[order], cosines)
 
 
-def _terms(
-    x: Floats, weights: Floats, candidates: Sequence[Rkme], scale: Scale, precision: Precision
-) -> tuple[Floats, Floats]:
-    """Return ``<P, Q_i>`` (N,) and ``<Q_i, Q_i>`` (N,) in float64."""
+def _batches(candidates: Sequence[Rkme], rows: int) -> Iterator[list[int]]:
+    """Yield candidates of one size, as many as fit a block with a requirement of so many rows."""
     by_size: defaultdict[int, list[int]] = defaultdict(list)
     for index, candidate in enumerate(candidates):
         by_size[len(candidate)].append(index)
-    centre = weights @ x
-    right = _right(_left(x - centre, scale.gamma, precision)).T
-    cross, others = np.empty(len(candidates)), np.empty(len(candidates))
     for size, indices in by_size.items():
-        block = size * max(size, len(x))
-        if block > BLOCK_FLOATS_MAX:
-            _large_terms(x, weights, candidates, indices, scale, (cross, others))
-            continue
-        step = max(1, _BLOCK_FLOATS // block)
+        step = max(1, _BLOCK_FLOATS // (size * max(size, rows)))
         for first in range(0, len(indices), step):
-            batch = indices[first : first + step]
-            members = [candidates[index] for index in batch]
-            shares = np.stack([member.weights for member in members])
-            left = _left(_embedded(members, scale) - centre, scale.gamma, precision)
-            embedding = _kernel(left, right) @ weights.astype(precision)
-            cross[batch] = np.einsum("nk,nk->n", embedding.reshape(shares.shape), shares)
-            others[batch] = _self_terms(left.reshape(*shares.shape, -1), shares)
-    return cross, others
+            yield indices[first : first + step]
 
 
-def _large_terms(
-    x: Floats,
-    weights: Floats,
-    candidates: Sequence[Rkme],
-    indices: Sequence[int],
-    scale: Scale,
-    terms: tuple[Floats, Floats],
-) -> None:
-    """Write both terms of candidates whose kernel block would not fit memory, by chunks in float64."""
-    cross, others = terms
-    for index in indices:
-        points, shares = scale.embed_rkme(candidates[index]), candidates[index].weights
-        cross[index] = inner(x, weights, points, shares, scale.gamma)
-        others[index] = inner(points, shares, points, shares, scale.gamma)
+@dataclass(frozen=True, eq=False)
+class _Asking:
+    """The requirement's side of the products, made once."""
+
+    points: Floats
+    weights: Floats
+    scale: Scale
+    centre: Floats
+    factor: Floats
+
+    @classmethod
+    def of(cls, requirement: Rkme, scale: Scale, precision: Precision) -> _Asking:
+        points, weights = scale.embed_rkme(requirement), requirement.weights
+        centre = weights @ points
+        return cls(points, weights, scale, centre, _right(_left(points - centre, scale.gamma, precision)))
+
+    def terms(self, members: Sequence[Rkme]) -> Terms:
+        """Return ``<P, Q_i>`` (n,) and ``<Q_i, Q_i>`` (n,) in float64 for candidates of one size."""
+        size, precision = len(members[0]), self.factor.dtype
+        if size * max(size, len(self.points)) > BLOCK_FLOATS_MAX:
+            return self._large_terms(members)
+        shares = np.stack([member.weights for member in members])
+        with np.errstate(over="ignore", under="ignore"):
+            left = _left(_embedded(members, self.scale) - self.centre, self.scale.gamma, precision)
+            embedding = _kernel(left, self.factor) @ self.weights.astype(precision)
+            cross = np.einsum("nk,nk->n", embedding.reshape(shares.shape), shares)
+            return cross, _self_terms(left.reshape(*shares.shape, -1), shares)
+
+    def _large_terms(self, members: Sequence[Rkme]) -> Terms:
+        """Return the same for candidates whose kernel block would not fit memory, by chunks in float64."""
+        gamma = self.scale.gamma
+        parts = [(self.scale.embed_rkme(member), member.weights) for member in members]
+        cross = [inner(self.points, self.weights, *part, gamma) for part in parts]
+        return np.array(cross), np.array([inner(*part, *part, gamma) for part in parts])
 
 
 def _embedded(candidates: Sequence[Rkme], scale: Scale) -> Floats:
@@ -167,7 +183,7 @@ def _self_terms(left: Floats, weights: Floats) -> Floats:
     means = np.matmul(shares[:, None, :], left[..., :-2])
     left[..., :-2] -= means
     _with_squares(left)
-    kernel = _kernel(left, _right(left).transpose(0, 2, 1))
+    kernel = _kernel(left, _right(left))
     diagonal = np.arange(left.shape[1])
     kernel[:, diagonal, diagonal] = 1
     embedding = np.matmul(kernel, shares[:, :, None])[:, :, 0]
@@ -203,8 +219,10 @@ def _right(left: Floats) -> Floats:
 
 
 def _kernel(left: Floats, right: Floats) -> Floats:
-    """Return the kernel values of two factors."""
-    block: Floats = left @ right
-    np.clip(block, EXPONENT_MIN, 0, out=block)
+    """Return the kernel values (..., m, n) of factors (..., m, d + 2) and (..., n, d + 2)."""
+    block: Floats = left @ np.swapaxes(right, -1, -2)
+    # No exponent is below -(|u|^2 + |v|^2), so close points need no clipping.
+    if 2 * (left[..., -2].min() + right[..., -1].min()) < EXPONENT_MIN:
+        np.clip(block, EXPONENT_MIN, 0, out=block)
     values: Floats = np.exp(block, out=block)
     return values
