@@ -112,18 +112,22 @@ def clean_text(text: object, field: str, chars_max: int, *, empty: bool = False,
         When it is no text, too long, empty (unless ``empty``), or holds control or surrogate characters.
     """
     if not isinstance(text, str):
-        raise _refusal(field, f"a text is needed, not {type(text).__name__}")
+        raise _bad_text(field, f"a text is needed, not {type(text).__name__}")
     if len(text) > chars_max:
-        raise _refusal(field, f"{len(text)} characters, at most {chars_max} are allowed")
+        raise _bad_text(field, f"{len(text)} characters, at most {chars_max} are allowed")
     if not text and not empty:
-        raise _refusal(field, "it is empty")
+        raise _bad_text(field, "it is empty")
     allowed = "\n\r\t" if lines else ""
     if any(
         unicodedata.category(character) in {"Cc", "Cs"} and character not in allowed for character in text
     ):
-        raise _refusal(field, "it holds control characters")
+        raise _bad_text(field, "it holds control characters")
     return unicodedata.normalize("NFC", text)
 
 
 def _refusal(field: str, why: str) -> SpecificationError:
     return SpecificationError("The island cannot be described", where=field, why=why, code="E-SPEC-ISLAND")
+
+
+def _bad_text(field: str, why: str) -> SpecificationError:
+    return SpecificationError("The text is not acceptable", where=field, why=why, code="E-SPEC-TEXT")

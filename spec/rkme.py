@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from skerry.errors import SpecificationError
 
-from .island import Column, Island, Kind
+from .island import Column, Island, Kind, clean_text
 from .limits import (
     MAGNITUDE_MAX,
     META_CHARS_MAX,
@@ -268,8 +268,11 @@ def _clean_meta(meta: object) -> Mapping[str, Scalar]:
     if not isinstance(meta, Mapping) or len(meta) > META_ENTRIES_MAX:
         raise _refusal("meta", f"a map of at most {META_ENTRIES_MAX} entries is needed")
     for key, value in meta.items():
-        if not isinstance(key, str) or len(key) > META_CHARS_MAX:
-            raise _refusal("meta", "a key is no short text")
-        if not isinstance(value, str | int | float | bool) or len(str(value)) > META_CHARS_MAX:
+        clean_text(key, "meta", META_CHARS_MAX)
+        if isinstance(value, str):
+            clean_text(value, f"meta.{key}", META_CHARS_MAX, empty=True, lines=True)
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise _refusal(f"meta.{key}", "a whole number beyond 64 bits")
+        elif not isinstance(value, int | float | bool):
             raise _refusal(f"meta.{key}", "a short text, a number, true or false is needed")
     return MappingProxyType(dict(meta))
