@@ -35,6 +35,8 @@ _BLOB_ANSWER = re.compile(rb"HTTP/1\.1 20[06] [^\r]*\r\n((?:[^\r\n]+\r\n)+)\r\n"
 _ETAG = re.compile(rb'etag: *"([0-9a-f]{64})"', re.IGNORECASE)
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _PRINTABLE = re.compile(rb"[\t\n\r\x20-\x7e]{16,}")
+_BETWEEN: Final = b"\x00" * 16
+"""Stands between the parts that are searched as one; it can hide no row, since rows stand within parts."""
 _BINARY_TYPES: Final = ("<f8", ">f8", "<f4", ">f4")
 _SEPARATORS: Final = (",", ", ", ";", "\t", " ")
 _MISSING: Final = ("", "nan", "NaN", "null", "None", "?")
@@ -67,14 +69,10 @@ def read_tap(path: Path) -> Sent:
 
 def rows_found(sent: Sequence[Sent], rows: Floats) -> set[int]:
     """Return which of these rows (n, d) occur in what the nodes sent, in any of the spellings."""
-    return {index for one in sent for part in one.plain for index in _rows_in(part, rows)}
-
-
-def _rows_in(data: bytes, rows: Floats) -> set[int]:
+    data = _BETWEEN.join(part for one in sent for part in one.plain)
     found = {index for dtype in _BINARY_TYPES for index in _binary_rows(data, rows, dtype)}
     text = b"\n".join(_PRINTABLE.findall(data))
-    found |= {index for index, row in enumerate(rows) if any(needle in text for needle in _spellings(row))}
-    return found
+    return found | {index for index, row in enumerate(rows) if any(one in text for one in _spellings(row))}
 
 
 def _binary_rows(data: bytes, rows: Floats, dtype: str) -> Iterator[int]:
