@@ -82,7 +82,13 @@ async def serving(
         yield
     finally:
         server.close()
+        transports = [connection.transport for connection in runner.server.connections]
         await runner.cleanup()
+        # A connection whose other side has stopped reading would not close before all was sent.
+        for transport in transports:
+            if transport is not None:
+                transport.abort()
+        await asyncio.sleep(0)
 
 
 def _outward_host(family: socket.AddressFamily) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,7 @@ from skerry.protocol.limits import (
 )
 
 from .blobs_http import parse_root
+from .folder import folder_error
 from .index import Entry
 from .limits import (
     BLOB_BYTES_MAX,
@@ -44,6 +46,8 @@ from .limits import (
 from .problems import BadRequest, Conflict, TooLarge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import aiohttp
 
     from skerry.package.blobs import BlobStore
@@ -94,17 +98,21 @@ class Publisher:
             ``E-API-SIZE`` when it has over ``BLOB_BYTES_MAX`` bytes.
         BadRequest
             ``E-API-UPLOAD`` when nothing came for too long, or less than was announced.
+        StorageError
+            It cannot be written, for instance because the disk is full.
         """
         _require_size(size or 0)
-        with tempfile.NamedTemporaryFile(dir=self._blobs.folder, prefix="upload-") as file:
+        with self._temporary() as file:
             received = 0
             while chunk := await _next_chunk(body):
                 received += len(chunk)
                 _require_size(received)
-                await asyncio.to_thread(file.write, chunk)
+                with _storage_errors(self._blobs.folder):
+                    await asyncio.to_thread(file.write, chunk)
             if size is not None and received != size:
                 raise BadRequest("The upload is not whole", where="body", code="E-API-UPLOAD")
-            file.flush()
+            with _storage_errors(self._blobs.folder):
+                file.flush()
             tree: HashTree = await asyncio.to_thread(self._blobs.put_file, Path(file.name))
         return BlobReceipt(tree.root.hex(), tree.size)
 
@@ -160,6 +168,10 @@ class Publisher:
                 )
             published = await self._driver.publish(removed=(live.card.id,))
         return self._receipt(live, published)
+
+    def _temporary(self) -> tempfile._TemporaryFileWrapper[bytes]:
+        with _storage_errors(self._blobs.folder):
+            return tempfile.NamedTemporaryFile(dir=self._blobs.folder, prefix="upload-")
 
     def _live(self, slug: str) -> Entry | None:
         if not slug.isascii():
@@ -243,6 +255,14 @@ async def _next_chunk(body: aiohttp.StreamReader) -> bytes:
             return await body.read(BLOB_CHUNK_BYTES)
     except TimeoutError as error:
         raise BadRequest("The upload stopped", where="body", code="E-API-UPLOAD") from error
+
+
+@contextmanager
+def _storage_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise folder_error(folder, error) from error
 
 
 def _require_size(size: int) -> None:

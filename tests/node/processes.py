@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from urllib.parse import urlsplit
 import msgspec
 import numpy as np
 
+from skerry.node.folder import Folder
+from skerry.node.keys import initialise
 from skerry.protocol.api import (
     API_PREFIX,
     BlobReceipt,
@@ -59,7 +62,8 @@ class NodeProcess:
         self.endpoint: Endpoint | None = None
 
     def init(self) -> None:
-        self.run("init", "--name", self.name)
+        """Make its keys and charter; what `init` does, without the start of another process."""
+        initialise(Folder(self.folder), self.name)
 
     def run(
         self, *arguments: str, environment: dict[str, str] | None = None
@@ -79,13 +83,25 @@ class NodeProcess:
         self.begin(bootstrap=bootstrap, options=options)
         self.wait_ready()
 
-    def begin(self, *, bootstrap: tuple[str, ...] = (), options: tuple[str, ...] = ()) -> None:
+    def begin(
+        self,
+        *,
+        bootstrap: tuple[str, ...] = (),
+        options: tuple[str, ...] = (),
+        file_bytes_max: int = resource.RLIM_INFINITY,
+    ) -> None:
+        """Start the daemon; ``file_bytes_max`` bounds the size of the files that it can write."""
         arguments = ["serve", "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0", *options]
         for address in bootstrap:
             arguments += ["--bootstrap", address]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self._command(*arguments), stdout=log, stderr=log, env=_environment(), start_new_session=True
+                self._command(*arguments),
+                stdout=log,
+                stderr=log,
+                env=_environment(),
+                start_new_session=True,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max,) * 2),
             )
 
     def wait_ready(self) -> None:

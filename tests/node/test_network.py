@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from skerry.node.tls import client_context
 from skerry.protocol.api import PublishRequest
 from skerry.spec import Specification
 
@@ -272,12 +273,51 @@ def test_an_idle_node_is_small_and_light(tmp_path: Path) -> None:
             assert f"/site-packages/{heavy}/" not in mapped
 
 
-def test_ready_line_is_json_on_stdout_when_asked(tmp_path: Path) -> None:
+def test_sigterm_drains_in_time_while_a_blob_is_being_fetched(tmp_path: Path) -> None:
+    with nodes(tmp_path, "Cleveland", "Hungary") as (node, other):
+        node.start()
+        other.start(bootstrap=(node.bootstrap,))
+        receipt = node.publish("ward", specification(1), bytes(32 << 20))
+        address = node.bootstrap.partition("#")[0]
+        slow = http.client.HTTPSConnection(address, context=client_context(), timeout=10)
+        slow.request("GET", f"/blob/{receipt.card.package}")
+        response = slow.getresponse()
+        assert response.read(1000) == bytes(1000)
+        began = time.monotonic()
+        assert node.stop() == 0
+        assert time.monotonic() - began < 5
+        response.close()
+        slow.close()
+        eventually("the other sees it go", lambda: other.status().peers_connected == 0)
+
+
+def test_a_full_disk_refuses_an_upload_and_the_node_goes_on(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk: writing fails in the same place."""
     with nodes(tmp_path, "Cleveland") as (node,):
+        node.begin(file_bytes_max=4 << 20)
+        node.wait_ready()
+        node.publish("ward", specification(1), b"package")
+        with pytest.raises(HttpError) as caught:
+            node.upload(bytes(8 << 20))
+        assert (caught.value.status, caught.value.problem["code"]) == (500, "E-STORAGE-FOLDER")
+        assert "free space" in caught.value.problem["todo"]
+        node.publish("next", specification(2), b"another package")
+        assert [card.slug for card in node.learnwares().learnwares] == ["next", "ward"]
+        assert not list((node.folder / "blobs").glob("upload-*"))
+
+
+def test_the_two_commands_answer_in_json_when_asked(tmp_path: Path) -> None:
+    node = NodeProcess(tmp_path / "node", "Cleveland")
+    try:
+        made = json.loads(node.run("init", "--name", "Cleveland", "--json").stdout)
+        again = node.run("init", "--name", "Cleveland")
+        assert (again.returncode, "E-CONFIG-EXISTS" in again.stderr) == (2, True)
         node.start(options=("--json",))
         ready = json.loads(next(line for line in node.said().splitlines() if line.startswith("{")))
         assert ready["bootstrap"] == node.bootstrap
-        assert ready["name"] == "Cleveland"
+        assert (ready["name"], ready["owner"]) == ("Cleveland", made["owner"])
+    finally:
+        node.kill()
 
 
 def test_refusals_of_publishing(tmp_path: Path) -> None:
