@@ -10,6 +10,10 @@ compared row by row with those of the default; a difference counts when it is ``
 below zero. Rows next to each other may be alike (hours of one day), so the folds of a regression are blocks
 of neighbouring rows, and the standard error is that of the folds.
 
+Where the searcher's data are known apart from the labelled rows, labels decide only if those rows could be a
+sample of the data (see ``shift.py``): choosing by the labels of the weeks before raised the error on twelve
+air stations by 18 to 65 percent.
+
 Rules of this file:
 
 1. Learnwares are asked about each labelled row once; cross-validation looks their answers up, except that
@@ -39,6 +43,7 @@ from .limits import FOLDS_MAX, FOLDS_MIN
 from .pooling import Average, Routed, Weighted
 from .pruning import EnsemblePruning
 from .selector import JobSelector
+from .shift import SHIFT_MAX, shift
 from .stacking import FeatureAugment, Stacking
 
 Maker = Callable[[Sequence[Learnware]], Reuser]
@@ -91,8 +96,8 @@ class AutoReuse(Reuser):
     learnwares
         The learnwares, or hits of a search.
     requirement
-        The specification of the searcher's data, best made of many unlabelled rows; by default made of the
-        rows given to ``fit``.
+        The specification of the searcher's data, best made of many unlabelled rows; by default what the hits
+        were searched with, or made of the rows given to ``fit``.
     budget_seconds
         Time for the cross-validation; no trial is begun after it.
     random_state
@@ -124,15 +129,36 @@ class AutoReuse(Reuser):
         rows, labels = self._start(X, y)
         candidates = self._candidates()
         default = next(iter(candidates))
-        trials = [] if labels is None else self._trials(candidates, rows, labels)
+        why_not = self._why_no_trials(rows, labels)
+        trials = [] if why_not else self._trials(candidates, rows, labels)
         better = [trial for trial in trials[1:] if trial.convinces and trial.loss is not None]
         chosen = min(better, key=lambda trial: trial.loss or 0.0).name if better else default
         self.reuser_ = candidates[chosen](self.learnwares_).fit(X, y)
         if is_classifying(self):
             self.classes_ = self.reuser_.classes_
-        why = explanation(default, chosen, trials)
+        why = f"{default}, because {why_not}" if why_not else explanation(default, chosen, trials)
         self.report_ = {"chosen": chosen, "why": why, "trials": [asdict(trial) for trial in trials]}
         return self
+
+    def _why_no_trials(self, rows: Array | None, labels: Array | None) -> str:
+        """Return why labels must not decide, or nothing."""
+        if rows is None or labels is None:
+            return "there were no labels"
+        if not self._folds(labels):
+            return "there were too few labels to compare with"
+        requirement = self._searched_with()
+        if requirement is None or requirement.kind != "table":
+            return ""
+        moved = shift(requirement, rows)
+        if moved <= SHIFT_MAX:
+            return ""
+        return (
+            "the labelled rows are no sample of the searcher's data: they differ from it "
+            f"{moved:.3g} times as much as a sample would"
+        )
+
+    def _searched_with(self) -> Rkme | None:
+        return self.requirement or getattr(self.learnwares, "requirement", None)
 
     def _answers(self, X: Any) -> Floats:
         rows = self._rows(X)
@@ -141,7 +167,7 @@ class AutoReuse(Reuser):
 
     def _candidates(self) -> dict[str, Maker]:
         """Return how to make each reuser that can be used here, the default first, costly ones last."""
-        requirement = self.requirement or getattr(self.learnwares, "requirement", None)
+        requirement = self._searched_with()
         seed = self.random_state
         makers: dict[str, Maker] = {
             "Routed": partial(Routed, requirement=requirement),
@@ -160,8 +186,6 @@ class AutoReuse(Reuser):
 
     def _trials(self, candidates: dict[str, Maker], rows: Array, labels: Array) -> list[Trial]:
         folds = self._folds(labels)
-        if not folds:
-            return []
         deadline = time.monotonic() + self.budget_seconds
         members = [remembering(member, self._for_member(rows, member)) for member in self.learnwares_]
         trials: list[Trial] = []
@@ -224,7 +248,7 @@ class Remembered:
     """A predictor that looks up what another one answered to known rows."""
 
     def __init__(self, learnware: Learnware, rows: Array) -> None:
-        self._places = {_key(row): place for place, row in enumerate(rows)}
+        self._places = {key: place for place, key in enumerate(_keys(rows))}
         self._predictions = learnware.predict(rows)
         self.methods: tuple[str, ...] = ("predict",)
         if isinstance(learnware, LearnwareClassifier):
@@ -241,7 +265,7 @@ class Remembered:
         return self._probabilities[self._found(X)]
 
     def _found(self, X: Array) -> list[int]:
-        return [self._places[_key(row)] for row in X]
+        return [self._places[key] for key in _keys(X)]
 
 
 def remembering(learnware: Learnware, rows: Array) -> Learnware:
@@ -253,14 +277,17 @@ def remembering(learnware: Learnware, rows: Array) -> Learnware:
     return LearnwareRegressor(memory, rkme=learnware.rkme, columns=learnware.columns)
 
 
-def _key(row: Any) -> Any:
-    return row.tobytes() if isinstance(row, np.ndarray | np.generic) else row
+def _keys(rows: Array) -> list[Any]:
+    """Return something hashable for each row: its bytes, or the text that it is."""
+    if rows.dtype.kind == "O":
+        return list(rows)
+    flat = np.ascontiguousarray(rows).reshape(len(rows), -1)
+    keys: list[bytes] = flat.view((np.void, flat.shape[1] * flat.itemsize)).ravel().tolist()
+    return keys
 
 
 def explanation(default: str, chosen: str, trials: Sequence[Trial]) -> str:
     """Return in a sentence why a reuser was chosen."""
-    if not trials:
-        return f"{default}, because there were no labels, or too few to compare with"
     if chosen == default:
         return f"{default}, because no other reuser was better by more than {MARGIN:g} standard errors"
     trial = next(trial for trial in trials if trial.name == chosen)

@@ -31,3 +31,10 @@ PRUNING_ROWS_MAX: Final = 2_000
 
 HERDED_ROWS_MIN: Final = 5
 """Rows drawn from a learnware at least, however small its weight: fewer cannot outline where its data lie."""
+
+PRUNING_BATCH: Final = 25
+"""Subsets evaluated at once: enough that numpy's overhead does not count, few enough for memory."""
+
+PRUNING_FLOATS_MAX: Final = 2_000_000
+"""Values of all learnwares' answers to the rows that subsets are judged by; a batch needs 25 times as many
+bytes."""

@@ -9,7 +9,7 @@ beats in every objective form the *front*; the answer is the one with the smalle
 then the one with the most even margins.
 
 Up to a number of learnwares every subset is tried; beyond it the front is approached by Pareto optimisation:
-one member of the front is changed at random, and kept if nothing in the front is as good everywhere.
+members of the front are changed at random, and kept if nothing in the front is as good everywhere.
 
 Rules of this file:
 
@@ -29,7 +29,13 @@ from sklearn.utils import Tags, check_random_state
 from .base import is_classifying, labels_needed
 from .inputs import Array
 from .learnware import Floats, one_hot
-from .limits import PRUNING_EXHAUSTIVE_MAX, PRUNING_FRONT_MAX, PRUNING_ROWS_MAX
+from .limits import (
+    PRUNING_BATCH,
+    PRUNING_EXHAUSTIVE_MAX,
+    PRUNING_FLOATS_MAX,
+    PRUNING_FRONT_MAX,
+    PRUNING_ROWS_MAX,
+)
 from .pooling import Pool
 
 Subsets = npt.NDArray[np.bool_]
@@ -76,8 +82,9 @@ class EnsemblePruning(Pool):
         if rows is None or labels is None:
             raise labels_needed(self)
         rng = check_random_state(self.random_state)
-        if len(rows) > PRUNING_ROWS_MAX:
-            kept = rng.choice(len(rows), PRUNING_ROWS_MAX, replace=False)
+        rows_max = min(PRUNING_ROWS_MAX, PRUNING_FLOATS_MAX // (len(self.learnwares_) * self._width()))
+        if len(rows) > rows_max:
+            kept = rng.choice(len(rows), rows_max, replace=False)
             rows, labels = rows[kept], labels[kept]
         answers = np.stack([self._member_answer(member, rows) for member in self.learnwares_])
         if is_classifying(self):
@@ -85,6 +92,9 @@ class EnsemblePruning(Pool):
         else:
             objectives = error_objectives(answers, labels)
         self.selected_ = np.flatnonzero(best_subset(len(answers), objectives, self.iterations, rng))
+
+    def _width(self) -> int:
+        return len(self.classes_) if is_classifying(self) else 1
 
     def _shares(self, rows: Array) -> Floats:
         shares = np.zeros((len(rows), len(self.learnwares_)))
@@ -121,12 +131,18 @@ def margin_objectives(answers: Floats, truth: Floats) -> Objectives:
 
 
 def error_objectives(answers: Floats, truth: Floats) -> Objectives:
-    """Return the objectives of a regression, (s, 2) for s subsets: squared error, minus size."""
+    """Return the objectives of a regression, (s, 2) for s subsets: squared error, minus size.
+
+    With the residuals' Gram matrix G the squared error of a mean with shares w is ``w'Gw``, so that a subset
+    costs O(learnwares^2), whatever the number of rows.
+    """
+    residuals = (answers - truth).reshape(len(answers), -1)
+    gram = residuals @ residuals.T / residuals.shape[1]
 
     def objectives(subsets: Subsets) -> Floats:
         size = subsets.sum(axis=1)
-        pooled = np.tensordot(subsets / size[:, None], answers, axes=1)
-        squared = ((pooled - truth) ** 2).reshape(len(subsets), -1).mean(axis=1)
+        shares = subsets / size[:, None]
+        squared = np.einsum("si,ij,sj->s", shares, gram, shares, optimize=True)
         return np.column_stack([squared, -size])
 
     return objectives
@@ -139,7 +155,8 @@ def best_subset(
     if count <= PRUNING_EXHAUSTIVE_MAX:
         codes = np.arange(1, 2**count)
         front = (codes[:, None] >> np.arange(count)) & 1 == 1
-        values = np.vstack([objectives(subset[None]) for subset in front])
+        starts = range(0, len(front), PRUNING_BATCH)
+        values = np.vstack([objectives(front[start : start + PRUNING_BATCH]) for start in starts])
     else:
         front, values = pareto_search(count, objectives, iterations, rng)
     order = np.lexsort(np.round(values, 12).T[::-1])
@@ -159,20 +176,21 @@ def pareto_search(
     order = np.argsort(objectives(singles)[:, 0], kind="stable")
     prefixes = singles[order].cumsum(axis=0) > 0
     front, values = prefixes[:1], objectives(prefixes[:1])
-    for prefix in prefixes[1:]:
-        front, values = _admit(front, values, prefix, objectives)
-    for _ in range(iterations):
-        child = front[rng.randint(len(front))] ^ (rng.uniform(size=count) < 1 / count)
-        if child.any():
-            front, values = _admit(front, values, child, objectives)
+    for prefix, value in zip(prefixes[1:], objectives(prefixes[1:]), strict=True):
+        front, values = _admit(front, values, prefix, value)
+    for _ in range(-(-iterations // PRUNING_BATCH)):
+        parents = front[rng.randint(len(front), size=PRUNING_BATCH)]
+        children = parents ^ (rng.uniform(size=parents.shape) < 1 / count)
+        children = children[children.any(axis=1)]
+        for child, value in zip(children, objectives(children), strict=True):
+            front, values = _admit(front, values, child, value)
     return front, values
 
 
 def _admit(
-    front: Subsets, values: Floats, child: npt.NDArray[np.bool_], objectives: Objectives
+    front: Subsets, values: Floats, child: npt.NDArray[np.bool_], value: Floats
 ) -> tuple[Subsets, Floats]:
     """Return the front with the child, without what the child beats; unchanged if it adds nothing."""
-    value = objectives(child[None])
     if (values <= value).all(axis=1).any():
         return front, values
     keep = ~(values >= value).all(axis=1)
