@@ -34,13 +34,15 @@ from .errors import (
 
 if TYPE_CHECKING:
     from skerry import reuse, spec
-    from skerry.client import Network, connect
+    from skerry.client import Hit, Hits, Network, connect, publish
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ClientError",
     "ConfigError",
+    "Hit",
+    "Hits",
     "Network",
     "NotFound",
     "PackageError",
@@ -53,12 +55,13 @@ __all__ = [
     "Unavailable",
     "__version__",
     "connect",
+    "publish",
     "reuse",
     "spec",
 ]
 
 _LAZY_MODULES = frozenset({"reuse", "spec"})
-_LAZY_NAMES = {"Network": "skerry.client", "connect": "skerry.client"}
+_LAZY_NAMES = dict.fromkeys(("Hit", "Hits", "Network", "connect", "publish"), "skerry.client")
 
 
 def __getattr__(name: str) -> Any:

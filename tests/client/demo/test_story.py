@@ -56,10 +56,10 @@ def kept(installed: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
         assert list(empty.iterdir()) == []
         yield json.loads(done.stdout), root, done.stderr
     finally:
-        for endpoint in root.glob("*/node/api.json"):
-            process = psutil.Process(json.loads(endpoint.read_text())["pid"])
-            process.terminate()
-            process.wait(20)
+        pids = [json.loads(endpoint.read_text())["pid"] for endpoint in root.glob("*/node/api.json")]
+        for pid in pids:
+            psutil.Process(pid).terminate()
+        psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], 20)
         shutil.rmtree(root)
 
 
