@@ -24,6 +24,7 @@ from .context import Context
 from .events import TimerKind
 from .exchange import Graft, IHave, Prune
 from .limits import (
+    ANNOUNCED_HEAD_WORK,
     ANNOUNCED_HEADS_MAX,
     ANNOUNCED_MAX,
     DUPLICATES_BEFORE_PRUNE,
@@ -37,6 +38,9 @@ from .limits import (
     REMOVED_IDS_MAX,
 )
 from .messages import MESSAGE, News
+
+GRAFT = "graft"
+"""The kind of promise that an announcement is once it was asked for."""
 
 
 @dataclass(slots=True)
@@ -134,16 +138,22 @@ class Broadcast:
             branch.eager = False
 
     def announced(self, peer: bytes, scope: bytes, heads: Sequence[bytes]) -> None:
-        """Wait a little for heads that are not known here, then ask for them."""
-        source = self._context.peers[peer]
+        """Wait a little for heads that are not known here, then ask for them.
+
+        Who announces what it does not deliver breaks its promise, and is not listened to any more before its
+        score has recovered.
+        """
+        source, now = self._context.peers[peer], self._context.now
+        if source.score.value(now) < 0 or not source.spend(ANNOUNCED_HEAD_WORK * len(heads), now):
+            return
         for head in heads:
             if head not in self._announced:
                 round_trip = source.round_trip if source.round_trip is not None else GRAFT_SECONDS_MIN
                 seconds = min(max(2 * round_trip, GRAFT_SECONDS_MIN), GRAFT_SECONDS_MAX)
                 self._context.timer(TimerKind.GRAFT, seconds * self._context.stretch, head)
-            self._announced.setdefault(head, [])
-            if (scope, peer) not in self._announced[head]:
-                self._announced[head].append((scope, peer))
+            places = self._announced.setdefault(head, [])
+            if (scope, peer) not in places:
+                places.append((scope, peer))
         while len(self._announced) > ANNOUNCED_MAX:
             self._announced.popitem(last=False)
 
@@ -153,10 +163,9 @@ class Broadcast:
         while waiting:
             scope, peer = waiting.pop(0)
             branch = self._branches.get((scope, peer))
-            if branch is not None:
+            if branch is not None and self._context.request(peer, (GRAFT, head), Graft(scope, head)):
                 branch.eager = True
                 branch.duplicates = 0
-                self._context.send(peer, Graft(scope, head))
                 self._context.timer(TimerKind.GRAFT, GRAFT_SECONDS_MAX * self._context.stretch, head)
                 return
         self._announced.pop(head, None)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .broadcast import Broadcast
+from .broadcast import GRAFT, Broadcast
 from .card import verify_card
 from .context import Context
 from .envelope import RECORD_HEADER, Verified, open_envelope
@@ -81,7 +81,7 @@ class Conversation:
             Tree: self.pulls.tree,
             CardsRequest: self._cards_requested,
             Cards: self.pulls.cards,
-            Missing: self.pulls.missing,
+            Missing: self._missing,
         }
 
     def receive(self, peer: bytes, frame: bytes) -> None:
@@ -197,6 +197,8 @@ class Conversation:
         if index is None:
             raise RemoteProtocolError(Violation.UNEXPECTED, "news of a scope not shared", where="news")
         outcome, key = index.admit(message.envelope)
+        if key in index.heads:
+            self.context.answered(peer, (GRAFT, index.heads[key].head.hash))
         new = outcome in (Outcome.NEW, Outcome.DISPUTED)
         if outcome is Outcome.SAME:
             self.broadcast.duplicate(index.scope, peer)
@@ -211,15 +213,34 @@ class Conversation:
             self._known_head_came(index, key, peer, outcome)
 
     def _changes_complete(self, index: Index, key: bytes, message: News, peer: bytes) -> bool:
-        """Return whether the changes that came with news made the newest catalogue whole."""
+        """Return whether the changes that came with news made the newest catalogue whole.
+
+        The head is held by now, so bad changes cost their sender, and the catalogue is pulled instead.
+        """
         held = index.heads[key]
         if held.whole or held.head.raw != message.envelope or not _follows(message, held):
             return False
-        cards = [verify_card(raw, owner=held.head.value.owner) for raw in message.cards]
-        change = index.complete(held, cards, message.removed)
+        try:
+            cards = [verify_card(raw, owner=held.head.value.owner) for raw in message.cards]
+            change = index.complete(held, cards, message.removed)
+        except RemoteProtocolError as error:
+            self.context.misbehaved(peer, error.violation, str(error))
+            return False
         if change is not None:
             self._became_whole(index, change, peer)
         return change is not None
+
+    def _missing(self, peer: bytes, message: Missing) -> None:
+        if self.context.answered(peer, (GRAFT, message.head)):
+            self.context.peers[peer].score.broke_promise(self.context.now)
+        self.pulls.missing(peer, message)
+
+    def want_incomplete(self) -> None:
+        """See that every head without its whole catalogue is on the wanted list."""
+        for index in self.indexes.values():
+            for held in index.heads.values():
+                if not held.whole:
+                    self.pulls.want(index, held, None)
 
     def _announced(self, peer: bytes, message: IHave) -> None:
         index = self.index_for(peer, message.scope)
@@ -234,6 +255,7 @@ class Conversation:
         held = index.holder(message.head)
         if held is not None:
             self.repair.send_records(peer, index, [held.head.value.node_key])
+        self.context.send(peer, Missing(message.head))
 
     def _tree_requested(self, peer: bytes, message: TreeRequest) -> None:
         held = self._shown(peer, message.head)

@@ -353,3 +353,6 @@ RECONCILE_QUEUE_MAX = 100_000
 
 ADDRESSES_REMEMBERED = 4096
 """Addresses whose network is remembered: telling it takes longer than all else in choosing whom to dial."""
+
+ANNOUNCED_HEAD_WORK = 16.0
+"""Units of work that an announced head costs its announcer: no honest network has 125 a second."""

@@ -272,12 +272,14 @@ class State:
             case TimerKind.LAZY:
                 self._parts.broadcast.flush()
             case TimerKind.GRAFT:
+                self._parts.broken_promises()
                 self._parts.broadcast.graft_due(timer.key)
 
     def _housekeeping(self) -> None:
         self._context.timer(TimerKind.HOUSEKEEPING, HOUSEKEEPING_SECONDS)
         self._parts.broken_promises()
         self._parts.broadcast.expire()
+        self._parts.want_incomplete()
         for index in self._parts.indexes.values():
             for key in index.expire():
                 self._parts.pulls.settled(index, key)

@@ -31,7 +31,10 @@ def main() -> int:
             print(f"seed {seed} failed: {error}", flush=True)
             print(f"smallest plan that fails: {shrink(plan)}", flush=True)
             return 1
-        print(f"seed {seed} {trace.hex()[:16]} {' '.join(plan.faults) or 'no faults'}", flush=True)
+        print(
+            f"seed {seed} {trace.hex()[:16]} {' '.join((*plan.faults, *plan.byzantine)) or 'no faults'}",
+            flush=True,
+        )
     print(f"{options.seeds} seeds in {time.perf_counter() - started:.1f} s")
     return 0
 

@@ -35,13 +35,10 @@ class Checkers:
     ----------
     world
         The world to watch.
-    byzantine
-        Indices of nodes that are exempt, since they do not follow the protocol.
     """
 
-    def __init__(self, world: World, byzantine: frozenset[int] = frozenset()) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
-        self.byzantine = byzantine
         self.events = 0
         self._numbers: dict[tuple[int, bytes], tuple[int, int]] = {}
         self._shown: dict[tuple[int, bytes], dict[bytes, bytes]] = {}
@@ -50,7 +47,7 @@ class Checkers:
 
     def _watch(self, node: Node, event: Event, effects: list[Effect]) -> None:
         self.events += 1
-        if node.index in self.byzantine:
+        if node.key in self.world.byzantine:
             return
         del event
         stored: set[bytes] = set()
@@ -110,7 +107,7 @@ class Checkers:
     def shown_is_verified(self) -> None:
         """Nothing is shown that a live head does not cover, and the index that was fed equals the state's."""
         for node in self.world.running():
-            if node.state is None or node.index in self.byzantine:
+            if node.state is None or node.key in self.world.byzantine:
                 continue
             for key, held in node.state.heads().items():
                 oldest = self.world.network.wall(node) - CLOCK_TOLERANCE_SECONDS - 120
@@ -131,7 +128,7 @@ class Checkers:
 
     def converged(self) -> None:
         """After quiet time all honest nodes hold the same, and every accepted card is there."""
-        honest = [node for node in self.world.running() if node.index not in self.byzantine]
+        honest = [node for node in self.world.running() if node.key not in self.world.byzantine]
         digests = {node.state.digest() for node in honest if node.state is not None}
         if len(digests) != 1:
             raise CheckFailedError(f"{len(digests)} digests among {len(honest)} nodes")
@@ -139,7 +136,7 @@ class Checkers:
             if node.state is None:
                 continue
             for key, held in node.state.heads().items():
-                if self._index_of(key) in self.byzantine:
+                if key in self.world.byzantine:
                     continue
                 self._expect(held.whole, node, f"catalogue of {self._index_of(key)} not whole")
             self._accepted_cards_are_there(node)
@@ -147,7 +144,7 @@ class Checkers:
     def _accepted_cards_are_there(self, node: Node) -> None:
         for key, accepted in self.world.accepted.items():
             publisher = self.world.network.node(key)
-            if node.state is None or publisher.index in self.byzantine:
+            if node.state is None or key in self.world.byzantine:
                 continue
             held = node.state.heads().get(key)
             have = set() if held is None else set(held.cards.values())
@@ -156,10 +153,10 @@ class Checkers:
     def nobody_was_cut_off(self) -> None:
         """No honest node was charged with anything by an honest one."""
         for node in self.world.nodes:
-            if node.index in self.byzantine:
+            if node.key in self.world.byzantine:
                 continue
             for charge in node.misbehaved:
-                if self._index_of(charge.peer) not in self.byzantine and charge.violation.blames_sender:
+                if charge.peer not in self.world.byzantine and charge.violation.blames_sender:
                     self._expect(False, node, f"charged {self._index_of(charge.peer)}: {charge.detail}")
 
     def _index_of(self, key: bytes) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from skerry.protocol.events import Renew
+from tests.sim.byzantine import KINDS
 from tests.sim.checkers import Checkers, CheckFailedError
 from tests.sim.network import NetworkConfig
 from tests.sim.world import World
@@ -29,6 +30,8 @@ class Plan:
     faults: tuple[str, ...]
     loss: float
     clock_skew: float
+    byzantine: tuple[str, ...] = ()
+    """Kinds of nodes that do not follow the protocol; one in eight nodes of each kind."""
 
     @classmethod
     def draw(cls, seed: int, nodes: int, seconds: float) -> Plan:
@@ -37,7 +40,8 @@ class Plan:
         faults = tuple(name for name in FAULTS if rng.random() < 0.5)
         loss = rng.choice((0.0, 0.01, 0.05))
         skew = rng.choice((0.0, 60.0, 12 * 3600.0))
-        return cls(seed, nodes, seconds, faults, loss, skew)
+        byzantine = tuple(name for name in KINDS if rng.random() < 0.15)
+        return cls(seed, nodes, seconds, faults, loss, skew, byzantine[:3])
 
 
 class Run:
@@ -56,6 +60,10 @@ class Run:
         self.checkers = Checkers(self.world)
         for node in self.world.nodes:
             node.clock_offset = self.rng.uniform(-plan.clock_skew, plan.clock_skew)
+        each = max(1, plan.nodes // 8)
+        for number, kind in enumerate(plan.byzantine):
+            for node in self.world.nodes[::-1][number * each : (number + 1) * each]:
+                self.world.corrupt(node, KINDS[kind])
 
     def run(self) -> bytes:
         """Play the plan and return the trace hash."""
@@ -165,6 +173,7 @@ def shrink(plan: Plan) -> Plan:
     candidates += [replace(plan, seconds=plan.seconds / 2)] if plan.seconds >= 20 else []
     fewer = [plan.faults[:index] + plan.faults[index + 1 :] for index in range(len(plan.faults))]
     candidates += [replace(plan, faults=faults) for faults in fewer]
+    candidates += [replace(plan, byzantine=plan.byzantine[1:])] if plan.byzantine else []
     for candidate in candidates:
         try:
             Run(candidate).run()

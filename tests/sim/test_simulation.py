@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests.sim.byzantine import KINDS
 from tests.sim.checkers import Checkers, CheckFailedError
 from tests.sim.faults import Plan, Run
 from tests.sim.network import NetworkConfig
@@ -45,6 +46,11 @@ def test_fifty_nodes_reach_one_digest(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_mix_of_faults_heals(seed: int) -> None:
     Run(Plan.draw(seed, nodes=10, seconds=40.0)).run()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_honest_nodes_agree_whatever_the_others_do(kind: str) -> None:
+    Run(Plan(1, nodes=12, seconds=25.0, faults=(), loss=0.0, clock_skew=0.0, byzantine=(kind,))).run()
 
 
 def test_the_same_seed_gives_the_same_trace_whatever_the_hash_seed() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from typing import cast
 
 from skerry.protocol.card import CARD, Blob, Card
 from skerry.protocol.charter import ROLE_PUBLISH, ROLE_SERVE, NodeKey, new_charter
@@ -17,6 +18,7 @@ from skerry.protocol.events import AddressesConfigured, Event, Publish
 from skerry.protocol.hashing import tagged_hash
 from skerry.protocol.signing import FakeSigner, SignatureScheme, Signer
 from skerry.protocol.state import State
+from tests.sim.byzantine import Byzantine
 from tests.sim.disk import Disk
 from tests.sim.network import Network, NetworkConfig, Node
 
@@ -67,6 +69,8 @@ class World:
         self._asked: dict[int, tuple[dict[bytes, bytes], tuple[bytes, ...]]] = {}
         """Token -> what was asked for: cards by id, and ids to remove."""
         self.owner_of: dict[bytes, bytes] = {}
+        self.byzantine: set[bytes] = set()
+        """Node keys of machines that do not follow the protocol."""
         self._signers: dict[bytes, SignatureScheme] = {}
         self.network.observers.append(self._note_published)
         for index in range(count):
@@ -156,16 +160,31 @@ class World:
         """Return the keys that sign the charters of a node's owner."""
         return [self._key(node.index, "owner")]
 
+    def corrupt(self, node: Node, kind: type[Byzantine]) -> None:
+        """Have a machine run a byzantine node from its next start on."""
+        honest = node.boot
+
+        def boot(disk: Disk, starts: int) -> State:
+            rng = random.Random(f"byzantine {self.seed} {node.index} {starts}")
+            # It has all that a state has: what it does not override it passes on.
+            return cast("State", kind(honest(disk, starts), self.signer_of(node), rng))
+
+        node.boot = boot
+        self.byzantine.add(node.key)
+
     def running(self) -> list[Node]:
         """Return the machines that are on."""
         return [node for node in self.nodes if node.up]
 
     def agree(self, nodes: Iterable[Node] | None = None) -> bool:
         """Return whether all running nodes hold the same heads, and every catalogue whole."""
-        states = [node.state for node in (nodes or self.running()) if node.state is not None]
+        honest = [node for node in (nodes or self.running()) if node.key not in self.byzantine]
+        states = [node.state for node in honest if node.state is not None]
         if len({state.digest() for state in states}) > 1:
             return False
-        return all(held.whole for state in states for held in state.heads().values())
+        return all(
+            held.whole for state in states for key, held in state.heads().items() if key not in self.byzantine
+        )
 
     def settle(self, seconds: float) -> bool:
         """Let time pass until all agree, at most so long; return whether they do."""

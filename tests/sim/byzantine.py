@@ -1,0 +1,195 @@
+"""Nodes that do not follow the protocol, one class each.
+
+A byzantine node runs a real state, so that it knows all that an honest one knows, and changes what leaves it.
+The honest nodes must agree with each other all the same, charge nobody honest, and stay bounded.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from skerry.protocol.effects import Effect, Send
+from skerry.protocol.envelope import open_envelope
+from skerry.protocol.events import Connected, Event, Received
+from skerry.protocol.exchange import IHave, Ranges
+from skerry.protocol.head import HEAD, HEAD_TYPE, make_head
+from skerry.protocol.messages import MESSAGE, Cards, Message, Missing, News, Records, Tree
+from skerry.protocol.reconcile import Range
+from skerry.protocol.signing import SignatureScheme
+from skerry.protocol.state import State
+
+
+class Byzantine:
+    """An honest state behind a mouth that lies; what is not overridden is honest."""
+
+    def __init__(self, state: State, signer: SignatureScheme, rng: random.Random) -> None:
+        self.inner = state
+        self.signer = signer
+        self.rng = rng
+        self.now = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """Handle as the honest state does, and change what is sent."""
+        self.now = now
+        effects: list[Effect] = []
+        for effect in self.inner.handle(event, now):
+            if isinstance(effect, Send):
+                effects.extend(Send(effect.peer, frame) for frame in self.frames(effect.peer, effect.frame))
+            else:
+                effects.append(effect)
+        return effects + self.more(event)
+
+    def frames(self, peer: bytes, frame: bytes) -> list[bytes]:
+        """Return what goes out in place of a frame."""
+        return [MESSAGE.encode(message) for message in self.messages(peer, MESSAGE.decode(frame))]
+
+    def messages(self, peer: bytes, message: Message) -> list[Message]:
+        """Return what goes out in place of a message."""
+        del peer
+        return [message]
+
+    def more(self, event: Event) -> list[Effect]:
+        """Return what is sent besides."""
+        del event
+        return []
+
+
+class EquivocatingOwner(Byzantine):
+    """Tells half of the peers one head and the other half another of the same number."""
+
+    def messages(self, peer: bytes, message: Message) -> list[Message]:
+        """Give every second peer a rival head over an empty catalogue."""
+        if not isinstance(message, News) or peer[0] % 2:
+            return [message]
+        envelope = open_envelope(message.envelope, HEAD_TYPE)
+        head = HEAD.decode(envelope.body)
+        if head.node_key != self.signer.public_key:
+            return [message]
+        rival = make_head(
+            self.signer,
+            owner=head.owner,
+            epoch=head.epoch,
+            seq=head.seq,
+            root=bytes(32),
+            count=head.count,
+            issued=head.issued,
+            lease=head.lease,
+        )
+        return [News(rival.to_bytes(), 0, (), ())]
+
+
+class WithholdingRelay(Byzantine):
+    """Passes heads on, and never a card."""
+
+    def messages(self, peer: bytes, message: Message) -> list[Message]:
+        """Strip news, and have nothing when asked."""
+        del peer
+        if isinstance(message, News):
+            return [News(message.envelope, 0, (), ())]
+        if isinstance(message, (Tree, Cards)):
+            return [Missing(message.head)]
+        return [message]
+
+
+class StaleHeadPinner(Byzantine):
+    """Answers with the first head that it ever saw of a key."""
+
+    def __init__(self, state: State, signer: SignatureScheme, rng: random.Random) -> None:
+        super().__init__(state, signer, rng)
+        self._first: dict[bytes, bytes] = {}
+
+    def messages(self, peer: bytes, message: Message) -> list[Message]:
+        """Replace every head by the first of its key."""
+        del peer
+        if isinstance(message, Records):
+            return [Records(message.charters, tuple(map(self._pinned, message.envelopes)))]
+        if isinstance(message, News):
+            return [News(self._pinned(message.envelope), 0, (), ())]
+        return [message]
+
+    def _pinned(self, raw: bytes) -> bytes:
+        envelope = open_envelope(raw)
+        if envelope.type != HEAD_TYPE or envelope.signers[0] == self.signer.public_key:
+            return raw
+        return self._first.setdefault(envelope.signers[0], raw)
+
+
+class IHaveFlooder(Byzantine):
+    """Announces heads that nobody has."""
+
+    _next = 0.0
+
+    def more(self, event: Event) -> list[Effect]:
+        """Announce many heads with every frame received, up to twenty times a second."""
+        if not isinstance(event, Received) or self.now < self._next:
+            return []
+        self._next = self.now + 0.05
+        flood = IHave(b"", tuple(self.rng.randbytes(32) for _ in range(64)))
+        return [Send(event.peer, MESSAGE.encode(flood))]
+
+
+class SilentPeer(Byzantine):
+    """Takes all and gives nothing."""
+
+    def frames(self, peer: bytes, frame: bytes) -> list[bytes]:
+        """Send nothing."""
+        del peer, frame
+        return []
+
+
+class EndlessReconciler(Byzantine):
+    """Answers every leg of a reconciliation with one more beginning."""
+
+    def messages(self, peer: bytes, message: Message) -> list[Message]:
+        """Replace ranges by garbage at leg 1."""
+        del peer
+        if not isinstance(message, Ranges):
+            return [message]
+        parts = tuple(self.rng.randbytes(16) for _ in range(16))
+        garbage = tuple(Range(digit, parts, (), whole=False) for digit in "0123456789abcdef")
+        return [Ranges(message.scope, 1, garbage)]
+
+
+class BitFlipper(Byzantine):
+    """Flips a bit now and then."""
+
+    def frames(self, peer: bytes, frame: bytes) -> list[bytes]:
+        """Flip one bit of every eighth frame."""
+        del peer
+        if self.rng.random() >= 0.125:
+            return [frame]
+        changed = bytearray(frame)
+        changed[self.rng.randrange(len(changed))] ^= 1 << self.rng.randrange(8)
+        return [bytes(changed)]
+
+
+class Chatterer(Byzantine):
+    """Repeats its greetings to everybody who connects, and says everything twice."""
+
+    def messages(self, peer: bytes, message: Message) -> list[Message]:
+        """Say everything twice."""
+        del peer
+        return [message, message]
+
+    def more(self, event: Event) -> list[Effect]:
+        """Send an empty list of records to who connects."""
+        if not isinstance(event, Connected):
+            return []
+        return [Send(event.peer, MESSAGE.encode(Records((), ())))] * 20
+
+
+KINDS: dict[str, type[Byzantine]] = {
+    "equivocating-owner": EquivocatingOwner,
+    "withholding-relay": WithholdingRelay,
+    "stale-head-pinner": StaleHeadPinner,
+    "ihave-flooder": IHaveFlooder,
+    "silent-peer": SilentPeer,
+    "endless-reconciler": EndlessReconciler,
+    "bit-flipper": BitFlipper,
+    "chatterer": Chatterer,
+}
+"""Every kind by the name that a plan shows."""
