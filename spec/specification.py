@@ -49,6 +49,11 @@ class Specification:
                 f"{declared.dimension} columns, the RKME has {self.rkme.dimension}",
             )
 
+        named = tuple((column.name, column.unit) for column in self.rkme.columns or ())
+        typed = tuple((column.name, column.unit) for column in self.semantic.columns)
+        if named and typed and named != typed:
+            raise _refusal("semantic.columns", "they are not the columns of the RKME")
+
     def to_bytes(self) -> bytes:
         """Return the deterministic encoding that is named by its hash."""
         record = _SpecificationRecord(SPECIFICATION_VERSION, self.semantic.to_bytes(), self.rkme.to_bytes())

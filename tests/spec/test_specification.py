@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skerry.errors import SpecificationError
-from skerry.spec import Features, Island, Rkme, SemanticSpec, Specification
+from skerry.spec import Column, Features, Island, Rkme, SemanticSpec, Specification, TypedColumn
 from tests.spec.test_semantic import PLAIN
 
 RKME = Rkme(np.arange(6.0).reshape(3, 2), np.full(3, 1 / 3), Island("table", None, 2))
@@ -24,6 +24,11 @@ def test_words_and_numbers_must_agree() -> None:
         Specification(SemanticSpec(**{**PLAIN, "data": "Text"}), RKME)
     with pytest.raises(SpecificationError, match=r"input\.dimension"):
         Specification(SemanticSpec(**{**PLAIN, "input": Features(3)}), RKME)
+    named = Rkme(RKME.points, RKME.weights, Island("table", (Column("age", "a"), Column("chol")), 2))
+    typed = (TypedColumn("age", "a", "integer"), TypedColumn("chol"))
+    Specification(SemanticSpec(**PLAIN, columns=typed), named)
+    with pytest.raises(SpecificationError, match=r"semantic\.columns"):
+        Specification(SemanticSpec(**PLAIN, columns=typed[::-1]), named)
 
 
 def test_another_version_is_refused() -> None:
