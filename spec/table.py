@@ -181,6 +181,9 @@ def _named_columns(columns: Names, units: Units, shape: tuple[int, ...]) -> tupl
 def _refuse_infinities(values: Floats, columns: tuple[Column, ...] | None) -> None:
     """Refuse infinite and enormous values, naming the column."""
     for chunk in row_chunks(values):
+        # Two plain reductions are several times faster; a missing value makes both comparisons false.
+        if chunk.max() <= MAGNITUDE_MAX and chunk.min() >= -MAGNITUDE_MAX:
+            continue
         odd = (np.abs(chunk) > MAGNITUDE_MAX).any(axis=0)
         if odd.any():
             index = int(np.argmax(odd))
