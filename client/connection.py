@@ -34,6 +34,7 @@ from .limits import (
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _SCOPES: Final = ("admin", "publish", "search")
 _START: Final = "Start one with `skerry init` and `skerry serve`, or name one by url and token."
 
@@ -65,6 +66,11 @@ class Connection:
         self._parts = parts
         self._token = token
         self._timeout_seconds = timeout_seconds
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the node is on this machine, so that what it is told goes no further."""
+        return self._parts.hostname in _LOOPBACK
 
     def get(self, path: str, answer: type[Answer]) -> Answer:
         """Return the decoded answer to a GET request."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from skerry.errors import Refused
 from skerry.package.blobs import BlobStore
 from skerry.protocol import api
 
@@ -94,9 +95,13 @@ class Network:
         ------
         SpecificationError
             When the data cannot be used; names the column.
+        Refused
+            ``E-SEARCH-REMOTE`` when the node is on another machine, where a specification must not go.
         Unavailable
             When the node does not answer.
         """
+        if X is not None and not self._connection.is_local:
+            raise _remote(self._connection.url)
         wanted = None if X is None else requirement(X, columns)
         request = api.SearchRequest(
             requirement=b"" if wanted is None else wanted.rkme.to_bytes(),
@@ -226,3 +231,13 @@ def requirement(X: Any, columns: Sequence[str] | None = None) -> Requirement:
     rkme = fit_table(X, columns=columns)
     noise = noise_floor(X).upper if len(X) >= NOISE_ROWS_MIN else None
     return Requirement(rkme, noise)
+
+
+def _remote(url: str) -> Refused:
+    return Refused(
+        "Rows are searched with on a node of this machine only",
+        where=url,
+        why="their specification would leave the machine, and it tells much about few rows",
+        todo="Run a node here: `skerry init`, `skerry serve`; or search by words",
+        code="E-SEARCH-REMOTE",
+    )

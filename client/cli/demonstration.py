@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated
 
 import typer
@@ -20,5 +21,7 @@ def demo(
     from skerry.client.demo import run_demo
     from skerry.client.demo.report import as_text
 
+    # Whoever stops the demo by SIGTERM wants its nodes gone as much as whoever presses Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     result = run_demo(note=session.note, keep=keep)
     session.show(result.as_dict(), as_text(result))

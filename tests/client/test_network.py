@@ -178,3 +178,9 @@ def test_a_node_that_is_gone_is_unavailable(tmp_path: Path, market: Market) -> N
     (tmp_path / "api.json").write_text(endpoint.replace(port, "9"))
     with pytest.raises(Unavailable):
         connect(folder=tmp_path).status()
+
+
+def test_rows_are_not_described_to_a_node_elsewhere() -> None:
+    with pytest.raises(Refused) as caught:
+        connect("https://node.example:7741", "token").search(FRAME)
+    assert caught.value.code == "E-SEARCH-REMOTE"
