@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from aiohttp import web
 
-from skerry.errors import NotFound
+from skerry.errors import NotFound, Unavailable
 
-from .limits import BLOB_CHUNK_BYTES
+from .limits import BLOB_CHUNK_BYTES, BLOB_WRITE_SECONDS_MAX, BLOBS_SERVED_MAX
 from .problems import BadRequest
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class BlobRoutes:
     def __init__(self, blobs: BlobStore, is_public: Callable[[bytes], bool]) -> None:
         self._blobs = blobs
         self._is_public = is_public
+        self._serving = 0
 
     def add_to(self, application: web.Application) -> None:
         """Add the routes."""
@@ -50,8 +51,14 @@ class BlobRoutes:
 
     async def _blob(self, request: web.Request) -> web.StreamResponse:
         root = self._root(request)
-        path = self._blobs.path(root)
-        return await send_file(request, path.open("rb"), path.stat().st_size, etag=root.hex())
+        if self._serving >= BLOBS_SERVED_MAX:
+            raise Unavailable("The node serves too many blobs now", code="E-UNAVAILABLE-FULL")
+        self._serving += 1
+        try:
+            size = self._blobs.path(root).stat().st_size
+            return await _send_file(request, self._blobs.open(root), size, etag=root.hex())
+        finally:
+            self._serving -= 1
 
     def _root(self, request: web.Request) -> bytes:
         root = parse_root(request.match_info["name"])
@@ -73,7 +80,7 @@ def parse_root(name: str) -> bytes:
     return bytes.fromhex(name)
 
 
-async def send_file(request: web.Request, file: BinaryIO, size: int, etag: str) -> web.StreamResponse:
+async def _send_file(request: web.Request, file: BinaryIO, size: int, etag: str) -> web.StreamResponse:
     """Answer with the asked-for range of `file`, or all of it; closes the file."""
     with file:
         start, stop = _range(request, size)
@@ -90,7 +97,8 @@ async def send_file(request: web.Request, file: BinaryIO, size: int, etag: str) 
             chunk = await asyncio.to_thread(file.read, min(BLOB_CHUNK_BYTES, stop - start))
             if not chunk:
                 break  # the file was cut short under us: the connection ends early and the reader knows
-            await response.write(chunk)
+            async with asyncio.timeout(BLOB_WRITE_SECONDS_MAX):
+                await response.write(chunk)
             start += len(chunk)
         await response.write_eof()
         return response

@@ -59,6 +59,12 @@ API_BODY_BYTES_MAX: Final = 8 * MIB
 BLOB_BYTES_MAX: Final = 4 * 1024 * MIB
 """Largest blob that may be uploaded: larger packages do not fit the archive gate either."""
 
+BLOBS_SERVED_MAX: Final = 256
+"""Answers with a blob under way at one time; each holds an open file and one chunk."""
+
+BLOB_WRITE_SECONDS_MAX: Final = 60.0
+"""Longest time that a reader may take for one chunk: 4 KiB/s."""
+
 SPECIFICATION_BYTES_MAX: Final = 16 * MIB
 """Largest specification blob that is fetched for a search."""
 
@@ -81,11 +87,11 @@ SEARCH_SECONDS_MAX: Final = 60.0
 SEARCH_CONCURRENT_MAX: Final = 4
 """Searches that compute at one time; the others wait their turn, so memory stays bounded."""
 
+SEARCHES_WAITING_MAX: Final = 64
+"""Searches that compute or wait to; each may hold a requirement of a few MiB."""
+
 RKMES_CACHED_BYTES_MAX: Final = 128 * MIB
 """Decoded specifications kept in memory: 10,000 of 100 points in 30 columns."""
-
-DISHONEST_CARDS_MAX: Final = 100_000
-"""Cards remembered as not following from their specification; their owner's score is the state machine's."""
 
 FETCHES_CONCURRENT_MAX: Final = 16
 """Specification blobs fetched at one time for all searches together."""

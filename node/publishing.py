@@ -60,6 +60,9 @@ if TYPE_CHECKING:
     from .view import NodeView
 
 
+UPLOAD_PREFIX: Final = "tmp-upload-"
+"""A name that the blob store sweeps when a killed process has left it behind."""
+
 CLASSIFICATION: Final = "Classification"
 """The task as the vocabulary of semantic specifications spells it."""
 
@@ -171,7 +174,7 @@ class Publisher:
 
     def _temporary(self) -> tempfile._TemporaryFileWrapper[bytes]:
         with _storage_errors(self._blobs.folder):
-            return tempfile.NamedTemporaryFile(dir=self._blobs.folder, prefix="upload-")
+            return tempfile.NamedTemporaryFile(dir=self._blobs.folder, prefix=UPLOAD_PREFIX)
 
     def _live(self, slug: str) -> Entry | None:
         if not slug.isascii():

@@ -19,29 +19,30 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
 from msgspec.structs import replace
 
-from skerry.errors import SkerryError, SpecificationError
+from skerry.errors import SkerryError, SpecificationError, Unavailable
 from skerry.protocol import events
 from skerry.protocol.api import Coverage, Hit, MixView, SearchAnswer, SearchRequest
 from skerry.spec.limits import MIX_MEMBERS_MAX
 
 from .limits import (
-    DISHONEST_CARDS_MAX,
     RKMES_CACHED_BYTES_MAX,
     SEARCH_CANDIDATES,
     SEARCH_CONCURRENT_MAX,
     SEARCH_HITS_MAX,
     SEARCH_SECONDS_MAX,
+    SEARCHES_WAITING_MAX,
 )
 from .problems import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from skerry.spec import Mix, Rkme
     from skerry.spec.ranking import Ranking
@@ -105,8 +106,8 @@ class SearchService:
         self._specifications = specifications
         self._driver = driver
         self._slots = asyncio.Semaphore(SEARCH_CONCURRENT_MAX)
+        self._waiting = 0
         self._rkmes = RkmeCache()
-        self._dishonest: set[bytes] = set()
 
     async def search(self, request: SearchRequest) -> SearchAnswer:
         """Answer a search.
@@ -117,6 +118,8 @@ class SearchService:
             ``E-API-SEARCH``: a number is out of range.
         SpecificationError
             The requirement is not acceptable.
+        Unavailable
+            ``E-UNAVAILABLE-BUSY``: too many searches wait already.
         """
         _validate(request)
         entries = [entry for entry in self._index.shown() if self._passes(entry, request)]
@@ -127,8 +130,25 @@ class SearchService:
                 mix=None,
                 coverage=self._coverage(len(entries), 0, ()),
             )
-        async with self._slots:
+        async with self._slot():
             return await self._search_by_data(request, entries)
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        """Wait for one of the few places for searches that compute; too many do not even wait."""
+        if self._waiting >= SEARCHES_WAITING_MAX:
+            raise Unavailable(
+                "The node has too many searches to do",
+                why=f"{self._waiting} are waiting",
+                todo="Try again in a moment.",
+                code="E-UNAVAILABLE-BUSY",
+            )
+        self._waiting += 1
+        try:
+            async with self._slots:
+                yield
+        finally:
+            self._waiting -= 1
 
     def _passes(self, entry: Entry, request: SearchRequest) -> bool:
         """Return whether a card passes all filters."""
@@ -151,11 +171,7 @@ class SearchService:
     async def _search_by_data(self, request: SearchRequest, entries: Sequence[Entry]) -> SearchAnswer:
         deadline = time.monotonic() + min(request.timeout_seconds, SEARCH_SECONDS_MAX)
         requirement = await asyncio.to_thread(_decode_requirement, request.requirement)
-        entries = [
-            entry
-            for entry in entries
-            if entry.card.island == requirement.island.id and entry.hash not in self._dishonest
-        ]
+        entries = [entry for entry in entries if entry.card.island == requirement.island.id]
         nearest = await self._nearest(requirement, entries)
         had = await self._fetch(nearest, deadline)
         compared = await asyncio.to_thread(self._compare, requirement, nearest, had, request)
@@ -239,10 +255,8 @@ class SearchService:
         return rkme
 
     def _convict(self, entry: Entry) -> None:
-        """Leave the card out from now on, and tell the state machine whose word it was."""
+        """Tell the state machine whose word was wrong; it takes the card out of the index."""
         log.warning("card does not follow from its specification", card=entry.card.id.hex())
-        if len(self._dishonest) < DISHONEST_CARDS_MAX:
-            self._dishonest.add(entry.hash)
         for _, node_key in entry.places:
             self._driver.post(events.SketchVerdict(node_key, entry.card.id, honest=False))
 

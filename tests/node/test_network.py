@@ -303,7 +303,7 @@ def test_a_full_disk_refuses_an_upload_and_the_node_goes_on(tmp_path: Path) -> N
         assert "free space" in caught.value.problem["todo"]
         node.publish("next", specification(2), b"another package")
         assert [card.slug for card in node.learnwares().learnwares] == ["next", "ward"]
-        assert not list((node.folder / "blobs").glob("upload-*"))
+        assert not list((node.folder / "blobs").glob("tmp-*"))
 
 
 def test_the_two_commands_answer_in_json_when_asked(tmp_path: Path) -> None:
@@ -313,6 +313,7 @@ def test_the_two_commands_answer_in_json_when_asked(tmp_path: Path) -> None:
         again = node.run("init", "--name", "Cleveland")
         assert (again.returncode, "E-CONFIG-EXISTS" in again.stderr) == (2, True)
         node.start(options=("--json",))
+        eventually("it says that it serves", lambda: '"pid"' in node.said())
         ready = json.loads(next(line for line in node.said().splitlines() if line.startswith("{")))
         assert ready["bootstrap"] == node.bootstrap
         assert (ready["name"], ready["owner"]) == ("Cleveland", made["owner"])

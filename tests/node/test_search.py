@@ -3,6 +3,7 @@ liars."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from skerry.errors import Unavailable
 from skerry.node.directory import Directory
 from skerry.node.fetching import SpecificationCache
 from skerry.node.index import CardIndex, OwnBlobs
@@ -187,8 +189,6 @@ async def test_a_card_that_does_not_follow_from_its_specification_is_left_out(ma
     assert [hit.card.slug for hit in answer.hits] == ["honest"]
     blamed = [event for event in market.posts.posted if isinstance(event, events.SketchVerdict)]
     assert [(event.node_key, event.honest) for event in blamed] == [(NODE, False)] * 2
-    again = await market.service.search(request(claim))
-    assert (again.coverage.candidates, len(market.posts.posted)) == (1, 2)  # judged once
 
 
 async def test_a_disputed_card_is_marked_and_never_recommended(market: Market) -> None:
@@ -199,6 +199,16 @@ async def test_a_disputed_card_is_marked_and_never_recommended(market: Market) -
     answer = await market.service.search(request(disputed))
     assert [hit.card.disputed for hit in answer.hits] == [True]
     assert answer.mix is None
+
+
+async def test_too_many_searches_are_turned_away(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skerry.node.search.SEARCHES_WAITING_MAX", 3)
+    rng = np.random.default_rng(11)
+    market.add({"model": small_rkme(rng, 0.0)})
+    asked = [market.service.search(request(small_rkme(rng, 0.0))) for _ in range(5)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert [isinstance(answer, Unavailable) for answer in answers] == [False] * 3 + [True] * 2
+    assert (await market.service.search(request(small_rkme(rng, 0.0)))).hits
 
 
 async def test_what_cannot_be_had_is_counted(market: Market) -> None:
