@@ -69,14 +69,7 @@ def initialise(folder: Folder, name: str) -> Keyring:
     StorageError
         ``E-STORAGE-FOLDER`` when the folder cannot be written.
     """
-    if folder.keys.exists() or folder.charters.exists():
-        raise ConfigError(
-            "There is a node in this folder already",
-            where=str(folder.root),
-            why="its keys are never overwritten",
-            todo="Name another folder with --folder.",
-            code="E-CONFIG-EXISTS",
-        )
+    _require_empty(folder)
     now = dt.datetime.now(dt.UTC)
     owner, recovery, node, tls = (Ed25519PrivateKey.generate() for _ in range(4))
     charter = _first_charter(name, Signer(owner), Signer(recovery), Signer(node), int(now.timestamp()))
@@ -119,6 +112,25 @@ def read_keyring(folder: Folder) -> Keyring:
             code="E-CONFIG-CHARTERS",
         ) from error
     return Keyring(owner, read_key(folder.node_key), charters, certificate_hash(folder.tls_certificate))
+
+
+def _require_empty(folder: Folder) -> None:
+    if folder.charters.exists():
+        todo = "Name another folder with --folder."
+    elif folder.keys.exists():
+        todo = (
+            f"If an earlier `skerry init` was interrupted, remove {folder.keys}; "
+            f"if not, restore {folder.charters} from a backup."
+        )
+    else:
+        return
+    raise ConfigError(
+        "There is a node in this folder already",
+        where=str(folder.root),
+        why="its keys are never overwritten",
+        todo=todo,
+        code="E-CONFIG-EXISTS",
+    )
 
 
 def _first_charter(name: str, owner: Signer, recovery: Signer, node: Signer, now: int) -> bytes:

@@ -73,6 +73,8 @@ class Connection:
     """When the last frame came, wall clock."""
     admitted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the connection has taken its place."""
+    closing: bool = False
+    """Whether this side is about to end it; it then gives way to any other."""
     reader: asyncio.Task[Any] | None = None
 
     @property
@@ -149,6 +151,7 @@ class Transport:
         if connection is None:
             return
         log.info("disconnecting", peer=peer.hex(), reason=reason)
+        connection.closing = True
         try:
             connection.frames.put_nowait(None)
         except asyncio.QueueFull:
@@ -301,7 +304,7 @@ class Transport:
         if (old := self.connections.get(key)) is not None:
             smaller = min(self._node_key, key)
             dialled_by = self._node_key if connection.outbound else key
-            if connection.outbound != old.outbound and dialled_by != smaller:
+            if connection.outbound != old.outbound and dialled_by != smaller and not old.closing:
                 return False
             self._drop(old)
         self.connections[key] = connection

@@ -46,6 +46,9 @@ def test_a_second_node_in_the_folder_is_refused(folder: Folder) -> None:
     with pytest.raises(ConfigError) as caught:
         initialise(folder, "Another")
     assert caught.value.code == "E-CONFIG-EXISTS"
+    folder.charters.unlink()  # as if the first attempt had been interrupted
+    with pytest.raises(ConfigError, match="interrupted"):
+        initialise(folder, "Another")
     assert folder.node_key.read_bytes() == before
 
 
