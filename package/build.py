@@ -1,43 +1,30 @@
 """Building a package from a fitted model.
 
-Theory of operation. The model is looked at (:func:`inspect_model`: task, classes, columns,
-methods), stored in the format of its lane, and wrapped with its specifications, the versions of
-the libraries it was made with and a manifest.
+Theory of operation. The model is looked at (:mod:`.inspecting`: task, classes, columns, methods), stored
+in the format of its lane (:mod:`.convert`), and wrapped with its specifications, the versions of the
+libraries it was made with and a manifest.
 
-The owner's own process calls this on the owner's own model: a pickle made by someone else never gets
-here, it is opened in a worker first.
+An estimator given here is an object of the owner's own process. A model given as a file is a
+:class:`.model_files.FileModel`, which is opened in a worker only.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import json
-import pickle
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import numpy as np
-
-from skerry.errors import PackageError
-
 from . import lanes, templates
-from .convert import Conversion, convert
-from .format import (
-    STATISTICAL_NAME,
-    Label,
-    Lane,
-    Manifest,
-    ModelEntry,
-    Package,
-    StatisticalFile,
-    write_package,
-)
+from .convert import Conversion, convert, pickled
+from .format import STATISTICAL_NAME, Lane, Manifest, ModelEntry, Package, StatisticalFile, write_package
+from .inspecting import ModelFacts, check_labels, inspect_estimator, model_error
+from .model_files import FileModel
 
 _DEFAULT_SPECIFICATION: Final = "RKMETableSpecification"
-_PICKLE_PROTOCOL: Final = 5
+_FILE_NAMES: Final = {"python": "model.pkl", **lanes.FILE_NAMES}
 _LIBRARIES: Final[dict[Lane, tuple[str, ...]]] = {
     "python": ("numpy", "scipy", "scikit-learn", "lightgbm", "pandas"),
     "skops": ("numpy", "scipy", "scikit-learn", "skops", "pandas"),
@@ -45,28 +32,6 @@ _LIBRARIES: Final[dict[Lane, tuple[str, ...]]] = {
     "lightgbm": ("numpy", "scipy", "lightgbm"),
 }
 """What a worker of each lane imports."""
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """What a fitted model says about itself.
-
-    Attributes
-    ----------
-    classes
-        The labels, sorted; None for a regressor.
-    columns
-        Names of the columns it was fitted on; None when it was fitted on an array.
-    inputs, outputs
-        Columns in, numbers out.
-    """
-
-    task: str
-    classes: tuple[Label, ...] | None
-    columns: tuple[str, ...] | None
-    inputs: int
-    outputs: int
-    methods: tuple[str, ...]
 
 
 def build_package(
@@ -84,7 +49,7 @@ def build_package(
     Parameters
     ----------
     model
-        A fitted classifier or regressor.
+        A fitted classifier or regressor, or a :class:`.model_files.FileModel`.
     X, y
         Rows the model was fitted on, or rows like them, and their labels: the model is tried on them.
     semantic
@@ -104,8 +69,8 @@ def build_package(
         one target.
     """
     facts = inspect_model(model, X)
-    _check_labels(facts, y)
-    kept = Conversion("python", b"", None, "asked for") if lane else convert(model, X, facts.classes)
+    check_labels(facts, y)
+    kept = _kept(model, X, facts, lane)
     classifier = facts.classes is not None
     methods = templates.offered(kept.lane, facts.methods, classifier=classifier)
     return write_package(
@@ -114,7 +79,7 @@ def build_package(
         files={
             "__init__.py": templates.source(kept.lane, methods, classifier=classifier).encode(),
             "requirements.txt": _requirements(kept.lane).encode(),
-            **_model_file(model, kept),
+            _FILE_NAMES[kept.lane]: kept.data,
         },
         semantic=semantic,
         statistics=[_statistical(specification_json)],
@@ -122,72 +87,15 @@ def build_package(
     )
 
 
-def _model_file(model: Any, kept: Conversion) -> dict[str, bytes]:
-    if kept.lane == "python":
-        return {"model.pkl": pickle.dumps(model, protocol=_PICKLE_PROTOCOL)}
-    return {lanes.FILE_NAMES[kept.lane]: kept.data}
-
-
 def inspect_model(model: Any, X: Any) -> ModelFacts:
-    """Return what `model` says about itself and answers on the first rows of `X`."""
-    from sklearn.base import is_classifier, is_regressor
-
-    if not (is_classifier(model) or is_regressor(model)):
-        raise _model_error(f"{type(model).__name__} is neither a classifier nor a regressor")
-    classes = _classes(model) if is_classifier(model) else None
-    answer = np.asarray(_first_answer(model, X))
-    if answer.ndim > 1 and answer.shape[1] != 1 and classes is not None:
-        raise _model_error("it answers more than one target")
-    columns = getattr(model, "feature_names_in_", None)
-    methods = ["predict"]
-    if classes is not None and hasattr(model, "predict_proba"):
-        methods.append("predict_proba")
-    if hasattr(model, "partial_fit"):
-        methods.append("finetune")
-    return ModelFacts(
-        task="regression" if classes is None else "classification",
-        classes=classes,
-        columns=None if columns is None else tuple(str(name) for name in columns),
-        inputs=np.shape(X)[1] if np.ndim(X) > 1 else 1,
-        outputs=1 if answer.ndim == 1 else answer.shape[1],
-        methods=tuple(methods),
-    )
+    """Return what an estimator or a :class:`FileModel` says about itself and answers on rows of `X`."""
+    return model.facts(X) if isinstance(model, FileModel) else inspect_estimator(model, X)
 
 
-def _first_answer(model: Any, X: Any) -> Any:
-    from sklearn.exceptions import NotFittedError
-
-    try:
-        return model.predict(X[:2])
-    except NotFittedError as error:
-        raise _model_error("it is not fitted") from error
-
-
-def _classes(model: Any) -> tuple[Label, ...]:
-    classes = getattr(model, "classes_", None)
-    if classes is None:
-        raise _model_error("it has no classes_: it is not fitted")
-    if isinstance(classes, list):
-        raise _model_error("it answers more than one target")
-    return tuple(np.asarray(classes).tolist())
-
-
-def _check_labels(facts: ModelFacts, y: Any) -> None:
-    if y is None or facts.classes is None:
-        return
-    unknown = set(np.asarray(y).tolist()) - set(facts.classes)
-    if unknown:
-        raise _model_error(f"y holds labels that it does not know, such as {unknown.pop()!r}")
-
-
-def _model_error(why: str) -> PackageError:
-    return PackageError(
-        "The model cannot be packed",
-        where="model",
-        why=why,
-        todo="Give a fitted scikit-learn or LightGBM classifier or regressor with one target",
-        code="E-PACKAGE-MODEL",
-    )
+def _kept(model: Any, X: Any, facts: ModelFacts, lane: Lane | None) -> Conversion:
+    if isinstance(model, FileModel):
+        return model.convert(X, lane)
+    return pickled(model, "asked for") if lane else convert(model, X, facts.classes)
 
 
 def _template_arguments(facts: ModelFacts) -> dict[str, Any]:
@@ -232,7 +140,7 @@ def _statistical(specification_json: bytes) -> StatisticalFile:
     try:
         given = json.loads(specification_json)
     except ValueError as error:
-        raise _model_error(f"its specification is no JSON: {error}") from error
+        raise model_error(f"its specification is no JSON: {error}") from error
     class_name = (
         given.get("type", _DEFAULT_SPECIFICATION) if isinstance(given, dict) else _DEFAULT_SPECIFICATION
     )

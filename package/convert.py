@@ -10,11 +10,10 @@ largest difference is reported, not hidden.
 
 from __future__ import annotations
 
-import tempfile
+import pickle
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +30,7 @@ NUMBER_TOLERANCE: Final = 1e-4
 """A regression's answers agree within this part of their spread: far below any model's own error."""
 _ONNX_OPSETS: Final = {"": 18, "ai.onnx.ml": 3}
 _REASON_CHARACTERS_MAX: Final = 200
+_PICKLE_PROTOCOL: Final = 5
 
 Array = npt.NDArray[Any]
 
@@ -44,7 +44,7 @@ class Conversion:
     lane
         The lane; ``python`` when none of the others would do.
     data
-        The model file of a safe lane; empty for the python lane.
+        The model file; for the python lane the pickled model.
     agreement
         With the original; None for the python lane, which is the original.
     reason
@@ -85,7 +85,12 @@ def convert(model: Any, X: Any, classes: Sequence[Label] | None) -> Conversion:
         if agreement.labels >= LABELS_LEAST:
             return Conversion(lane, data, agreement, "; ".join(reasons))
         reasons.append(f"{lane}: agrees on {agreement.labels:.2%} of {agreement.rows} rows")
-    return Conversion("python", b"", None, "; ".join(reasons))
+    return pickled(model, "; ".join(reasons))
+
+
+def pickled(model: Any, reason: str) -> Conversion:
+    """Return `model` as it is, for the python lane."""
+    return Conversion("python", pickle.dumps(model, protocol=_PICKLE_PROTOCOL), None, reason)
 
 
 def _converters(model: Any) -> list[tuple[Lane, Callable[[Any, Any], bytes]]]:
@@ -163,12 +168,11 @@ def _to_skops(model: Any, _rows: Any) -> bytes:
 
 def _agreement(lane: Lane, data: bytes, model: Any, rows: Any, classes: Sequence[Label] | None) -> Agreement:
     """Return how far the model file agrees with the model it was made from."""
-    with tempfile.TemporaryDirectory(prefix="skerry-lane-") as name, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        Path(name, lanes.FILE_NAMES[lane]).write_bytes(data)
         table = np.asarray(rows)
         try:
-            converted = lanes.load(lane, Path(name), classes)
+            converted = lanes.load(lane, data, classes)
             answer = converted.predict(table)
             probabilities = converted.predict_proba(table) if hasattr(model, "predict_proba") else None
         except Exception as error:

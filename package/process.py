@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from skerry import errors
 from skerry.errors import SandboxError
 
 from . import limits
@@ -28,6 +29,9 @@ from .frames import Message
 from .sandbox import LEVELS, Level, Plan, plans
 
 FOLDER: Final = Path(__file__).parent.resolve()
+_ERRORS: Final = Path(errors.__file__).resolve()
+CODE: Final = (FOLDER, _ERRORS)
+"""What a worker may read of Skerry."""
 _ENVIRONMENT: Final = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",  # noqa: S108 - private at level A, out of reach at level B
@@ -60,7 +64,7 @@ class WorkerProcess:
 
     def __init__(self, plan: Plan, python: Path, entry: Mapping[str, Any], folder: Path) -> None:
         self.level = plan.level
-        config = json.dumps({"model": entry, "confinement": plan.confinement})
+        config = json.dumps({"model": entry, "confinement": plan.confinement, "errors": str(_ERRORS.parent)})
         self._process = _popen(
             [*plan.command, str(python), "-I", "-S", str(FOLDER / "worker_main.py"), config], folder
         )
@@ -128,7 +132,7 @@ def try_levels() -> dict[Level, str]:
         try:
             (folder / "package").mkdir()
             (folder / "canary").touch(mode=0o600)
-            for plan in plans(folder, Path(sys.executable), [FOLDER], [level]):
+            for plan in plans(folder, Path(sys.executable), CODE, [level]):
                 WorkerProcess(plan, Path(sys.executable), {"lane": "none"}, folder).close()
                 outcomes[level] = ""
         except (ChannelError, SandboxError) as error:

@@ -25,7 +25,7 @@ import numpy as np
 from . import limits
 from .frames import Array, FrameError, Message, MessageReader, encode
 
-METHODS: Final = ("predict", "predict_proba", "finetune")
+METHODS: Final = ("predict", "predict_proba", "finetune", "convert")
 _PACKAGE_MODULE: Final = "skerry_learnware"
 _READ_BYTES: Final = 1024 * 1024
 
@@ -72,7 +72,8 @@ def _load(entry: Mapping[str, Any]) -> Model:
         return _load_python(entry)
     from . import lanes
 
-    model: Model = lanes.load(entry["lane"], Path(entry["folder"]), entry["classes"])
+    file = Path(entry["folder"]) / lanes.FILE_NAMES[entry["lane"]]
+    model: Model = lanes.load(entry["lane"], file.read_bytes(), entry["classes"])
     return model
 
 

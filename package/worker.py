@@ -35,7 +35,7 @@ from .channel import ChannelError
 from .format import Label, Package, read_package
 from .frames import Array, FrameError, Message, encode
 from .gate import Archive
-from .process import FOLDER, WorkerProcess
+from .process import CODE, FOLDER, WorkerProcess
 from .sandbox import LEVELS, UNCONFINED, Level, advice, plans
 
 _PROBABILITY_TOLERANCE: Final = 1e-3
@@ -164,6 +164,13 @@ class Worker:
             targets = np.asarray([self.classes.index(label) for label in targets.tolist()])
         self._call("finetune", [rows, targets], 0)
 
+    def convert(self, X: Any, asked: str) -> bytes:
+        """Return what an opened model file (:mod:`.opener`) makes of itself, as the bytes it wrote."""
+        answer = self._call("convert", [as_rows(X), np.asarray(asked)], None)
+        if answer.dtype != np.uint8 or answer.ndim != 1:
+            raise _answer_error(self.package.name, "it is no bytes")
+        return answer.tobytes()
+
     def another(self) -> Worker:
         """Start another worker of the package as it was published, under the same rules."""
         unconfined, deadline_seconds, python, levels = self._options
@@ -191,7 +198,7 @@ class Worker:
     def _start(self, python: Path, levels: Sequence[Level]) -> None:
         """Start the process by the first plan that works."""
         reasons: list[tuple[str, str]] = []
-        for plan in plans(self._folder, python, [FOLDER], levels):
+        for plan in plans(self._folder, python, CODE, levels):
             try:
                 self._process = WorkerProcess(plan, python, self._entry(), self._folder)
             except ChannelError as error:
@@ -239,18 +246,19 @@ class Worker:
         self.input_shape = _declared_shape(header.get("input_shape"))
         self.output_shape = _declared_shape(header.get("output_shape"))
 
-    def _call(self, method: str, arrays: Sequence[Array], rows: int) -> Array:
+    def _call(self, method: str, arrays: Sequence[Array], rows: int | None) -> Array:
+        """Ask; the answer has `rows` rows, or is of any length when that is None."""
         if method not in self.methods:
             raise self._error(f"its model offers no {method}", code="E-SANDBOX-METHOD")
-        bytes_max = limits.OUTPUT_BYTES_MIN + rows * limits.OUTPUT_BYTES_PER_ROW_MAX
+        bytes_max = limits.ARRAY_FRAME_BYTES_MAX
+        if rows is not None:
+            bytes_max = min(bytes_max, limits.OUTPUT_BYTES_MIN + rows * limits.OUTPUT_BYTES_PER_ROW_MAX)
         try:
             call = encode({"method": method}, arrays)
         except FrameError as error:
             raise _input_error(str(error)) from error
         with self._lock:
-            message = self._exchange(
-                call, min(bytes_max, limits.ARRAY_FRAME_BYTES_MAX), self._deadline_seconds
-            )
+            message = self._exchange(call, bytes_max, self._deadline_seconds)
         self._raise_model_error(message)
         if method == "finetune":
             return np.empty(0)
@@ -275,11 +283,11 @@ class Worker:
                 code="E-SANDBOX-MODEL",
             )
 
-    def _validated(self, message: Message, rows: int) -> Array:
+    def _validated(self, message: Message, rows: int | None) -> Array:
         if len(message.arrays) != 1:
             raise _answer_error(self.package.name, "it is not one array")
         answer = message.arrays[0]
-        if answer.ndim == 0 or len(answer) != rows:
+        if answer.ndim == 0 or (rows is not None and len(answer) != rows):
             raise _answer_error(self.package.name, f"it has shape {answer.shape} for {rows} rows")
         if answer.dtype.kind == "f" and not np.isfinite(answer).all():
             raise _answer_error(self.package.name, "it holds numbers that are not finite")
@@ -350,7 +358,7 @@ def _labels(answer: Array, classes: tuple[Label, ...], where: str) -> Array:
 
 
 def _probabilities(answer: Array, classes: tuple[Label, ...] | None, where: str) -> Array:
-    expected = len(classes) if classes is not None else 0
+    expected = len(classes) if classes is not None else answer.shape[-1]
     if answer.ndim != 2 or answer.dtype.kind != "f" or answer.shape[1] != expected:
         raise _answer_error(
             where, f"it has shape {answer.shape} where {expected} probabilities a row are due"

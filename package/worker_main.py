@@ -12,7 +12,7 @@ Rules:
 2. The environment's own start-up code (``.pth`` files, ``sitecustomize``) is a stranger's too: ``-S`` keeps
    it from running until the process is confined.
 3. It runs in the interpreter of the package's environment, where Skerry need not be installed. Of
-   Skerry it uses ``skerry.package`` alone, found by folder; what is used in here imports nothing else.
+   Skerry it uses ``skerry.package`` and ``skerry.errors`` alone, found by folder.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from typing import Any, NoReturn
 def main() -> None:
     """Become a worker."""
     config = json.loads(sys.argv[1])
-    _find_skerry()
+    _find_skerry(config["errors"])
     calls, answers = _take_pipes()
     _watch(calls)
     _confine(config["confinement"])
@@ -42,10 +42,10 @@ def main() -> None:
     serve.serve(config["model"], calls, answers)
 
 
-def _find_skerry() -> None:
-    """Make ``skerry.package`` importable from this folder, without the rest of Skerry."""
+def _find_skerry(errors: str) -> None:
+    """Make ``skerry.package`` and ``skerry.errors`` importable, without the rest of Skerry."""
     module = types.ModuleType("skerry")
-    module.__path__ = [str(Path(__file__).parent.parent)]
+    module.__path__ = [str(Path(__file__).parent.parent), errors]
     sys.modules["skerry"] = module
 
 

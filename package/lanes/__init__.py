@@ -10,7 +10,6 @@ These modules run inside the sandbox: they import numpy and the library of their
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from . import lightgbm_lane, onnx_lane, skops_lane
@@ -22,15 +21,15 @@ FILE_NAMES: Final = {
 }
 
 
-def load(lane: str, folder: Path, classes: Sequence[Any] | None) -> Any:
-    """Load the model of an unpacked package.
+def load(lane: str, data: bytes, classes: Sequence[Any] | None) -> Any:
+    """Check and load the bytes of a model file.
 
     Parameters
     ----------
     lane
         ``onnx``, ``skops`` or ``lightgbm``.
-    folder
-        The unpacked package.
+    data
+        The model file.
     classes
         The labels of a classifier, in order; None for other models.
 
@@ -40,4 +39,4 @@ def load(lane: str, folder: Path, classes: Sequence[Any] | None) -> Any:
         The file holds what its lane refuses.
     """
     loaders = {"onnx": onnx_lane.load, "skops": skops_lane.load, "lightgbm": lightgbm_lane.load}
-    return loaders[lane](folder / FILE_NAMES[lane], classes)
+    return loaders[lane](data, classes)

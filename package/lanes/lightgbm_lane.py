@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -26,9 +25,9 @@ _HEAD_CHARACTERS: Final = 64 * 1024
 Array = npt.NDArray[Any]
 
 
-def load(path: Path, classes: Sequence[Any] | None) -> LightgbmModel:
+def load(data: bytes, classes: Sequence[Any] | None) -> LightgbmModel:
     """Check and load a model file."""
-    text = path.read_text("utf-8")
+    text = data.decode()
     check(text)
     return LightgbmModel(text, classes)
 

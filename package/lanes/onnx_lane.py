@@ -8,7 +8,6 @@ graphs nested too deep.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -29,9 +28,8 @@ _TYPES: Final = {
 }
 
 
-def load(path: Path, classes: Sequence[Any] | None) -> OnnxModel:
+def load(data: bytes, classes: Sequence[Any] | None) -> OnnxModel:
     """Check and load a model file."""
-    data = path.read_bytes()
     check(data)
     return OnnxModel(data, classes)
 

@@ -8,7 +8,6 @@ file refuses it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -52,12 +51,12 @@ TRUSTED: Final = frozenset(
 Array = npt.NDArray[Any]
 
 
-def load(path: Path, classes: Sequence[Any] | None) -> SkopsModel:
+def load(data: bytes, classes: Sequence[Any] | None) -> SkopsModel:
     """Check and load a model file."""
-    check(path.read_bytes())
+    check(data)
     import skops.io
 
-    return SkopsModel(skops.io.load(path, trusted=sorted(TRUSTED)), classes)
+    return SkopsModel(skops.io.loads(data, trusted=sorted(TRUSTED)), classes)
 
 
 def check(data: bytes) -> None:
