@@ -22,6 +22,7 @@ from .effects import (
     StoreOperation,
 )
 from .events import Timer, TimerKind
+from .history import Because, History
 from .limits import STRETCH_FACTOR, STRETCH_SECONDS, WORK_BITS
 from .messages import MESSAGE, Message
 from .peers import Peer, PromiseKey
@@ -69,6 +70,7 @@ class Context:
         self._wall_offset = 0.0
         self._effects: list[Effect] = []
         self._stretched_until = 0.0
+        self.history = History()
         self.loading = False
         """Set while the disk is read: what it holds need not be stored again."""
 
@@ -130,20 +132,27 @@ class Context:
         going = self.peers.get(peer)
         if going is not None and not going.closing:
             going.closing = True
+            self.note(peer, Because.DISCONNECTED, reason)
             self._effects.append(Disconnect(peer, reason))
 
     def refuse(self, peer: bytes, violation: Violation, detail: str) -> None:
         """Close a connection whose peer cannot be accepted at all."""
+        self.note(peer, Because.REFUSED, f"{violation}: {detail}")
         self._effects.append(Misbehaved(peer, violation, detail))
         self._effects.append(Disconnect(peer, violation.value))
 
     def misbehaved(self, peer: bytes, violation: Violation, detail: str) -> None:
         """Count a violation against a peer, and cut it off when its score fell too low."""
+        self.note(peer, Because.REFUSED, f"{violation}: {detail}")
         self._effects.append(Misbehaved(peer, violation, detail))
         culprit = self.peers.get(peer)
         if culprit is None or not violation.blames_sender:
             return
         culprit.score.was_invalid(self.now)
+
+    def note(self, subject: bytes, because: Because, detail: str) -> None:
+        """Remember why something is absent, for :mod:`.why`."""
+        self.history.note(subject, because, detail, self.wall)
 
     @property
     def stretch(self) -> float:

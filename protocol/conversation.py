@@ -20,7 +20,7 @@ from typing import Any
 from .broadcast import GRAFT, Broadcast
 from .card import verify_card
 from .context import Context
-from .envelope import RECORD_HEADER, Verified, open_envelope
+from .envelope import RECORD_HEADER, Envelope, Verified, open_envelope
 from .errors import RemoteProtocolError
 from .exchange import (
     Full,
@@ -35,7 +35,8 @@ from .exchange import (
     Ranges,
     RecordsRequest,
 )
-from .head import HEAD_TYPE
+from .head import HEAD, HEAD_TYPE
+from .history import Because
 from .index import Change, Held, Index, Outcome
 from .membership import NODES, Membership
 from .messages import MESSAGE, Cards, CardsRequest, Digest, Missing, News, Records, Tree, TreeRequest, chunk
@@ -153,6 +154,7 @@ class Conversation:
                 news = self._take_envelope(peer, raw) or news
             except RemoteProtocolError as error:
                 self.context.misbehaved(peer, error.violation, str(error))
+                self._note_refused(raw, error)
         self.context.answered(peer, NODES)
         last = not message.charters and not message.envelopes
         self.repair.received(peer, news=news, last=last)
@@ -169,15 +171,25 @@ class Conversation:
             return False
         if kind != HEAD_TYPE:
             return False
-        index = self.index_for(peer, _scope_of(raw))
+        index = self.index_for(peer, _scope_of(envelope))
         if index is None:
             raise RemoteProtocolError(Violation.UNEXPECTED, "a head of a scope not shared", where="records")
-        outcome, key = index.admit(raw)
+        outcome, key = index.admit(raw, envelope)
         if outcome in (Outcome.NEW, Outcome.DISPUTED):
             self._head_came(index, key, peer)
             return True
         self._known_head_came(index, key, peer, outcome)
         return False
+
+    def _note_refused(self, raw: bytes, error: RemoteProtocolError) -> None:
+        """Remember a refused record for the owner and the key that it names, if it can be read at all."""
+        try:
+            envelope = open_envelope(raw)
+            subjects = (RECORD_HEADER.decode(envelope.body).owner, *envelope.signers[:1])
+        except RemoteProtocolError:
+            return
+        for subject in subjects:
+            self.context.note(subject, Because.REFUSED, f"{error.violation}: {envelope.type}, {error.why}")
 
     def _newest_requested(self, peer: bytes, message: NewestRequest) -> None:
         index = self.index_for(peer, message.scope)
@@ -193,10 +205,15 @@ class Conversation:
         self.publishing.answered()
 
     def _news(self, peer: bytes, message: News) -> None:
-        index = self.index_for(peer, _scope_of(message.envelope))
+        envelope = open_envelope(message.envelope)
+        index = self.index_for(peer, _scope_of(envelope))
         if index is None:
             raise RemoteProtocolError(Violation.UNEXPECTED, "news of a scope not shared", where="news")
-        outcome, key = index.admit(message.envelope)
+        try:
+            outcome, key = index.admit(message.envelope, envelope)
+        except RemoteProtocolError as error:
+            self._note_refused(message.envelope, error)
+            raise
         if key in index.heads:
             self.context.answered(peer, (GRAFT, index.heads[key].head.hash))
         new = outcome in (Outcome.NEW, Outcome.DISPUTED)
@@ -319,9 +336,11 @@ class Conversation:
         return self.broadcast.push(index.scope, change.head.hash, news, source)
 
 
-def _scope_of(raw: bytes) -> bytes:
-    """Return the scope that an envelope names, before anything of it is verified."""
-    return RECORD_HEADER.decode(open_envelope(raw).body).scope
+def _scope_of(envelope: Envelope) -> bytes:
+    """Return the scope that a head names, before anything of it is verified."""
+    if envelope.type != HEAD_TYPE:
+        raise RemoteProtocolError(Violation.WRONG_TYPE, envelope.type, where="news")
+    return HEAD.decode(envelope.body).scope
 
 
 def _follows(news: News, held: Held) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .events import Timer
+from .history import Reason
 from .violations import Violation
 
 
@@ -231,7 +232,16 @@ class Disputed:
     proof: tuple[bytes, bytes] = field(repr=False)
 
 
-Delivery = CardsChanged | Published | PublishRefused | RenewalFailed | OwnKeyElsewhere | Disputed
+@dataclass(frozen=True, slots=True)
+class WhyReport:
+    """Answers :class:`~skerry.protocol.events.Why`: how things stand, then what happened, newest first."""
+
+    token: int
+    subject: bytes
+    reasons: tuple[Reason, ...]
+
+
+Delivery = CardsChanged | Published | PublishRefused | RenewalFailed | OwnKeyElsewhere | Disputed | WhyReport
 
 
 @dataclass(frozen=True, slots=True)

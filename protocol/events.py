@@ -141,6 +141,17 @@ class SketchVerdict:
     honest: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Ask why something is absent; :class:`~skerry.protocol.effects.WhyReport` answers."""
+
+    token: int
+    subject: bytes
+    """A node key, an owner's id or a card's id, 32 bytes."""
+    owner: bytes = b""
+    """Of a card: its owner's id, so that the owner's heads can be told."""
+
+
 Event = (
     Started
     | WallClock
@@ -153,4 +164,5 @@ Event = (
     | Renew
     | AddressesConfigured
     | SketchVerdict
+    | Why
 )

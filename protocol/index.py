@@ -26,10 +26,11 @@ from .card import Card, verify_card
 from .catalogue import Catalogue, Entry
 from .context import Context
 from .effects import CardsChanged, Disputed, DropCatalogue, PutCatalogue, PutHead
-from .envelope import Verified, open_envelope
+from .envelope import Envelope, Verified, open_envelope
 from .errors import RemoteProtocolError
 from .hashing import tagged_hash
 from .head import HEAD, HEAD_TYPE, Head, Relation, relate, verify_head
+from .history import Because
 from .limits import CLOCK_TOLERANCE_SECONDS, HEADS_MAX
 from .owners import Owners
 from .reconcile import Entry as SetEntry
@@ -130,7 +131,7 @@ class Index:
 
     # Heads.
 
-    def admit(self, raw: bytes) -> tuple[Outcome, bytes]:
+    def admit(self, raw: bytes, envelope: Envelope) -> tuple[Outcome, bytes]:
         """Judge a head and hold it when it is new; return the outcome and its node key.
 
         Raises
@@ -138,10 +139,10 @@ class Index:
         RemoteProtocolError
             It does not verify, or must not follow the one held.
         """
-        envelope = open_envelope(raw, HEAD_TYPE)
-        if envelope.hash in self._by_hash:
-            key = self._by_hash[envelope.hash]
-            return (Outcome.SAME if self._holds(key, envelope.hash) else Outcome.OLDER), key
+        digest = envelope.hash
+        if digest in self._by_hash:
+            key = self._by_hash[digest]
+            return (Outcome.SAME if self._holds(key, digest) else Outcome.OLDER), key
         value = HEAD.decode(envelope.body)
         if value.scope != self.scope:
             raise RemoteProtocolError(Violation.UNEXPECTED, "a head of another scope", where="head")
@@ -206,7 +207,8 @@ class Index:
         if held.other is not None:
             statement = tagged_hash("skerry/disputed/1", statement)
         self.set.put(key, SetEntry(value.epoch, value.seq, statement))
-        self.put_charters(value.owner)
+        if value.owner not in self.set:
+            self.put_charters(value.owner)
 
     def put_charters(self, owner: bytes) -> None:
         """Enter an owner's charters into the set."""
@@ -304,6 +306,8 @@ class Index:
         partial, held.partial = held.partial, None
         own = held.head.value.node_key == self._context.key
         lost = tuple(digest for digest in gone if digest not in added)
+        for card_id in removed:
+            self._context.note(card_id, Because.WITHDRAWN, f"by seq {held.head.value.seq}")
         self._context.store(
             PutCatalogue(
                 self.scope, held.head.value.node_key, held.head.raw, tuple(added.values()), lost, own
@@ -365,6 +369,9 @@ class Index:
         oldest = self._context.wall - CLOCK_TOLERANCE_SECONDS
         ended = [key for key, held in self.heads.items() if held.head.value.lease < oldest]
         for key in ended:
+            value = self.heads[key].head.value
+            for subject in (key, value.owner):
+                self._context.note(subject, Because.LEASE_ENDED, f"seq {value.seq}, at {value.lease}")
             self.drop(key)
         return ended
 
@@ -377,7 +384,8 @@ class Index:
                 continue
             try:
                 verify_head(held.head.raw, trust, self._context.wall)
-            except RemoteProtocolError:
+            except RemoteProtocolError as error:
+                self._context.note(key, Because.REFUSED, f"{error.violation}: by newer charters")
                 self.drop(key)
                 dropped.append(key)
         if trust is not None and (dropped or owner in self.set or owner in self.owners_held()):
@@ -393,7 +401,7 @@ class Index:
             if not raw:
                 continue
             try:
-                _, key = self.admit(raw)
+                _, key = self.admit(raw, open_envelope(raw, HEAD_TYPE))
             except RemoteProtocolError:
                 continue
             held = self.heads.get(key)

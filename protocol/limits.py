@@ -280,6 +280,20 @@ WORK_SAVED_MAX = 40_000.0
 OWNERS_MAX = 100_000
 """Owners whose charters are kept."""
 
+# --- Gossip: why something is absent ------------------------------------------------------------------------
+
+HISTORY_SUBJECTS_MAX = 4096
+"""Nodes, owners and cards of which the log keeps reasons: about 2 MB."""
+
+HISTORY_REASONS_MAX = 4
+"""Reasons kept of one subject: the newest explain."""
+
+HISTORY_DETAIL_CHARACTERS_MAX = 200
+"""Length of a reason's detail, which may quote a peer."""
+
+WHY_REASONS_MAX = 64
+"""Reasons in one report: an owner has at most 32 node keys."""
+
 # --- Gossip: heads and catalogues ---------------------------------------------------------------------------
 
 HEADS_MAX = 100_000

@@ -42,8 +42,10 @@ from .events import (
     TimerFired,
     TimerKind,
     WallClock,
+    Why,
 )
 from .hello import Identity
+from .history import Because
 from .index import Held
 from .limits import HOUSEKEEPING_SECONDS, NODE_RECORD_RENEWAL_SECONDS
 from .node_record import NodeRecord, make_node_record
@@ -52,6 +54,7 @@ from .peers import Peer
 from .score import Score
 from .signing import SignatureScheme
 from .snapshot import Snapshot
+from .why import explain
 
 
 class State:
@@ -102,6 +105,7 @@ class State:
             Renew: self._renew,
             AddressesConfigured: self._configured,
             SketchVerdict: self._sketch_verdict,
+            Why: self._why,
         }
 
     def handle(self, event: Event, now: float) -> list[Effect]:
@@ -233,11 +237,18 @@ class State:
             if held is not None and not event.honest:
                 index.hide(held, event.card_id)
 
+    def _why(self, event: Why) -> None:
+        parts = self._parts
+        report = explain(event, self._context, parts.owners, parts.indexes, parts.membership.known)
+        self._context.deliver(report)
+
     def _wall_clock(self, event: WallClock) -> None:
         self._context.set_wall(event.wall)
 
     def _connect_failed(self, event: ConnectFailed) -> None:
         self._parts.membership.connect_failed(event.target)
+        if isinstance(event.target, bytes):
+            self._context.note(event.target, Because.UNREACHABLE, "a dial came to nothing")
 
     def _disconnected(self, event: Disconnected) -> None:
         if self._context.peers.pop(event.peer, None) is not None:
