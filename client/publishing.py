@@ -32,7 +32,7 @@ from .connection import Connection
 from .limits import SLUG_CHARACTERS_MAX
 
 if TYPE_CHECKING:
-    from skerry.package.build import ModelFacts
+    from skerry.package.inspecting import ModelFacts
     from skerry.spec import Rkme, SemanticSpec, Specification
 
     from .network import Network
@@ -54,6 +54,8 @@ class Words(TypedDict, total=False):
         Free text, Markdown; by default one sentence on model and rows.
     summary
         One sentence for the card; by default the beginning of the description.
+    library
+        The reference's word for the model's library; by default told from the model's class.
     scenario
         Fields of use in the reference's words, such as ``("Health",)``; by default ``("Others",)``.
     tags
@@ -72,6 +74,7 @@ class Words(TypedDict, total=False):
     license: Required[str]
     description: str
     summary: str
+    library: str
     scenario: Sequence[str]
     tags: Sequence[str]
     slug: str
@@ -114,7 +117,8 @@ def publish(
     Parameters
     ----------
     model
-        A fitted scikit-learn or LightGBM classifier or regressor.
+        A fitted scikit-learn or LightGBM classifier or regressor, or a
+        :class:`~skerry.package.model_files.FileModel`.
     X
         The rows it was trained on, (n, d), as the model takes them. They are read and do not leave.
     y
@@ -222,7 +226,7 @@ def _semantic(model: Any, facts: ModelFacts, rkme: Rkme, rows: int, words: Words
     return SemanticSpec(
         data="Table",
         task=facts.task,
-        library=_LIBRARIES.get(type(model).__module__.split(".")[0], "Others"),
+        library=words.get("library") or _LIBRARIES.get(type(model).__module__.split(".")[0], "Others"),
         scenario=tuple(words.get("scenario") or ("Others",)),
         license=words["license"],
         name=words["name"],
@@ -236,8 +240,9 @@ def _semantic(model: Any, facts: ModelFacts, rkme: Rkme, rows: int, words: Words
 
 
 def _describe(model: Any, facts: ModelFacts, rkme: Rkme, rows: int) -> str:
-    last = getattr(model, "steps", [("", model)])[-1][1]
-    kind = f"{facts.task.capitalize()} by {type(last).__name__}"
+    kind = facts.task.capitalize()
+    if hasattr(model, "get_params"):  # an estimator; a model in a file has no class to name here
+        kind += f" by {type(getattr(model, 'steps', [('', model)])[-1][1]).__name__}"
     return f"{kind}, trained on {rows} rows of {rkme.dimension} columns."
 
 

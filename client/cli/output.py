@@ -62,11 +62,18 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> Table:
     return result
 
 
-def error_text(error: SkerryError) -> str:
-    """Return an error as lines: code and what first, then what is known of where, why and what to do."""
+def error_text(error: SkerryError, *, whole: bool = False) -> str:
+    """Return an error as lines: code and what first, then what is known of where, why and what to do.
+
+    A model's own error comes as a traceback; of such a text the last line says what happened, and the rest is
+    shown when the `whole` is asked for.
+    """
+    lines = [f"error {error.code}: {visible(error.what)}"]
     parts = error.parts()
-    lines = [f"  {label}: {visible(parts[key])}" for key, label in ERROR_LABELS if parts[key]]
-    return "\n".join([f"error {error.code}: {visible(error.what)}", *lines])
+    for key, label in ERROR_LABELS:
+        said = parts[key].strip().splitlines()
+        lines += [f"  {label}: {visible(line)}" for line in (said if whole else said[-1:])]
+    return "\n".join(lines)
 
 
 def byte_size(size: int) -> str:

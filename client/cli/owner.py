@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skerry.errors import Refused, SpecificationError
-
 from .session import Session
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ TargetOption = Annotated[str | None, typer.Option(help="Name of the column with 
 
 def publish(
     session: Session,
-    model: Annotated[Path, typer.Argument(help="A fitted scikit-learn or LightGBM model, pickled.")],
+    model: Annotated[Path, typer.Argument(help="A fitted model: pickle or joblib of an estimator, or ONNX.")],
     *,
     data: DataOption,
     name: Annotated[str, typer.Option(help="Name to be shown.")],
@@ -33,41 +31,44 @@ def publish(
     target: TargetOption = None,
     description: Annotated[str, typer.Option(help="What it is for, in Markdown.")] = "",
     summary: Annotated[str, typer.Option(help="One sentence for the index.")] = "",
+    library: Annotated[str, typer.Option(help="Scikit-learn, PyTorch, TensorFlow or Others.")] = "",
     scenario: Annotated[list[str] | None, typer.Option(help="Field of use; may be repeated.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Word to be found by; may be repeated.")] = None,
     slug: Annotated[str, typer.Option(help="Short name; by default made from the name.")] = "",
     update: Annotated[bool, typer.Option("--update", help="Replace the version that is published.")] = False,
     unsafe_models: Annotated[
-        bool, typer.Option("--unsafe-models", help="Open the pickle in this process: it may do anything.")
+        bool, typer.Option("--unsafe-models", help="Open the file without a sandbox: it may do anything.")
     ] = False,
 ) -> None:
     """Publish a fitted model with a specification of its rows."""
     from skerry.client.data import read_file
     from skerry.client.publishing import drafted
+    from skerry.package.model_files import FileModel
 
     from .output import facts
 
+    network = session.network()
     table, labels = read_file(data, target)
     session.note(f"read       {len(table)} rows, {len(table.columns)} columns{_ignored(table)}")
-    fitted = _load(model, allowed=unsafe_models)
-    rows, columns = _rows_for(fitted, table)
-    network = session.network()
-    with drafted(
-        fitted,
-        rows,
-        labels,
-        name=name,
-        license=license_,
-        description=description,
-        summary=summary,
-        scenario=scenario or (),
-        tags=tag or (),
-        slug=slug,
-        columns=columns,
-        update=update,
-    ) as draft:
-        session.note(_draft_line(draft))
-        receipt = network.upload(draft)
+    with FileModel(model, labels=labels, columns=table.columns, unconfined=unsafe_models) as fitted:
+        columns = fitted.facts(table.values).columns or table.columns
+        with drafted(
+            fitted,
+            table.select(columns),
+            labels,
+            name=name,
+            license=license_,
+            description=description,
+            summary=summary,
+            library=library or _library_of(model),
+            scenario=scenario or (),
+            tags=tag or (),
+            slug=slug,
+            columns=columns,
+            update=update,
+        ) as draft:
+            session.note(_draft_line(draft))
+            receipt = network.upload(draft)
     session.note(f"published  seq {receipt.seq}, sent to {receipt.peers} peers")
     session.show(receipt, facts(_card_lines(receipt.card)), receipt.card.id)
 
@@ -119,38 +120,9 @@ def show_specification(
     session.show(_specification_json(rkme, size), table(columns, lines), rkme.island.id.hex())
 
 
-def _load(path: Path, *, allowed: bool) -> Any:
-    """Return the pickled model at `path`."""
-    if not allowed:
-        raise Refused(
-            "Opening a pickle can run any code",
-            where=str(path),
-            why="there is no sandbox for it in this version",
-            todo="If you made the file yourself, add --unsafe-models; or call skerry.publish in Python",
-            code="E-CLI-UNSAFE",
-        )
-    import joblib
-
-    try:
-        return joblib.load(path)
-    except Exception as error:  # supervision point: a pickle may raise anything
-        raise SpecificationError(
-            "The model cannot be opened",
-            where=str(path),
-            why=f"{type(error).__name__}: {error}",
-            todo="Pass a fitted model saved by pickle or joblib, in the environment that it was saved in",
-            code="E-CLI-MODEL",
-        ) from error
-
-
-def _rows_for(model: Any, table: Table) -> tuple[Any, list[str] | None]:
-    """Return the rows as the model takes them, and names for them where they have none of their own."""
-    names = getattr(model, "feature_names_in_", None)
-    if names is None:
-        return table.values, list(table.columns)
-    import pandas as pd
-
-    return pd.DataFrame(table.select(list(names)), columns=list(names)), None
+def _library_of(path: Path) -> str:
+    """Return the library of a model in a file: pickles are taken from scikit-learn and its like only."""
+    return "Others" if path.suffix.lower() == ".onnx" else "Scikit-learn"
 
 
 def _ignored(table: Table) -> str:

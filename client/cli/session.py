@@ -44,7 +44,6 @@ _EXIT_BY_CODE: Final = {
     "E-FETCH-PIN": EXIT_UNVERIFIED,
     "E-PROTOCOL-HASH-WRONG": EXIT_UNVERIFIED,
     "E-SANDBOX-UNAVAILABLE": EXIT_REFUSED,
-    "E-CLI-UNSAFE": EXIT_REFUSED,
 }
 _EXIT_BY_CLASS: Final = (
     (NotFound, EXIT_NOTHING_FOUND),
@@ -116,7 +115,7 @@ class Session:
         else:
             from .output import error_text
 
-            typer.echo(error_text(error), err=True)
+            typer.echo(error_text(error, whole=self.debug), err=True)
 
 
 _COMMON: Final = {

@@ -20,7 +20,7 @@ from skerry.client.network import Network, requirement
 from skerry.errors import NotFound, Refused, SpecificationError, Unavailable
 from tests.client.conftest import Market, wait_until
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.sandbox]
 
 NAMES = ["sepal length", "sepal width", "petal length", "petal width"]
 IRIS = load_iris()

@@ -18,7 +18,7 @@ from skerry.protocol import api
 from tests.client.cli.running import called, compare, skerry
 from tests.client.conftest import Market, wait_until
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.sandbox]
 
 NAMES = ["sepal length", "sepal width", "petal length", "petal width"]
 IRIS = load_iris()
@@ -80,9 +80,7 @@ def test_every_result_is_one_json_document_of_the_contract(market: Market, files
         "--license",
         "MIT",
     ]
-    receipt = msgspec.json.decode(
-        result(*publish, "--unsafe-models", environment=owner), type=api.PublishReceipt
-    )
+    receipt = msgspec.json.decode(result(*publish, environment=owner), type=api.PublishReceipt)
     wait_until(lambda: market.searcher.network.status().cards == 1)
     learnwares = msgspec.json.decode(result("list", environment=owner), type=api.Learnwares)
     assert [card.id for card in learnwares.learnwares] == [receipt.card.id]
