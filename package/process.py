@@ -76,8 +76,14 @@ class WorkerProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked."""
-        return self._process.poll() is None
+        """Whether it can be asked.
+
+        A process that ended is not reaped by asking: its id stays taken, so that :meth:`close` ends the
+        rest of its group and no other.
+        """
+        if self._process.returncode is not None:
+            return False
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
     @property
     def last_words(self) -> str:
@@ -94,9 +100,9 @@ class WorkerProcess:
         ChannelError
             No whole, valid answer came within `seconds`.
         """
-        if not self.alive:
-            raise ChannelError("its process has ended")
         try:
+            if not self.alive:
+                raise ChannelError("its process has ended")  # noqa: TRY301 - cleaned up like any other failure
             return self._channel.exchange(
                 call, answer_bytes_max=answer_bytes_max, deadline=time.monotonic() + seconds
             )
