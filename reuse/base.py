@@ -170,7 +170,7 @@ class Reuser(BaseEstimator):
         rows: Array = check_array(
             table, dtype="numeric", ensure_all_finite="allow-nan", estimator=self, input_name="X"
         )
-        expected = len(names) if names else rows.shape[1] if fitting else self.n_features_in_
+        expected = len(names) if names else self._width(rows, fitting=fitting)
         if rows.shape[1] != expected:
             raise SpecificationError(
                 f"X has {rows.shape[1]} features, but {type(self).__name__} is expecting {expected} features "
@@ -178,8 +178,14 @@ class Reuser(BaseEstimator):
                 todo="Pass a data frame, or the columns in the order of feature_names_in_",
                 code="E-SPEC-COLUMNS",
             )
-        self.n_features_in_ = expected
+        if fitting:
+            self.n_features_in_ = expected
         return rows
+
+    def _width(self, rows: Array, *, fitting: bool) -> int:
+        """Return how many columns rows must have; any number where neither rows nor learnwares have said."""
+        known = None if fitting else getattr(self, "n_features_in_", None)
+        return int(rows.shape[1] if known is None else known)
 
     def _for_member(self, rows: Array, member: Learnware) -> Array:
         """Return the member's own columns of the rows, in its order."""

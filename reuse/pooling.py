@@ -14,6 +14,7 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -190,6 +191,12 @@ class Routed(Specified):
     nearest
         Without weights, only so many of the nearest learnwares are asked. (On 48 windows of twelve air
         stations the fifteen nearest of 44 had 0.87 of the error of the plain average, all of them 0.91.)
+    sharpness
+        The kernel's gamma, as a multiple of the searcher's metric. The median heuristic compares whole
+        distributions; a density in which rows of two clusters are told apart wants a narrower kernel. (Of
+        1, 2, 4, 8, 16 and 32 the best were 4 and 8 alike on nine users of digits, wine and tumours, accuracy
+        0.971 and 0.975 against 0.955 at 1; on air stations, error 21.8 and 21.7 against 22.0; and on four
+        hospitals, AUC 0.808 and 0.808 against 0.806.)
 
     Attributes
     ----------
@@ -204,13 +211,16 @@ class Routed(Specified):
         weights: Sequence[float] | None = None,
         requirement: Rkme | None = None,
         nearest: int = 15,
+        sharpness: float = 4.0,
     ) -> None:
         super().__init__(learnwares, weights=weights, requirement=requirement)
         self.nearest = nearest
+        self.sharpness = sharpness
 
     def _fit_shares(self, rows: Array | None, labels: Array | None) -> None:  # noqa: ARG002 - one signature
         requirement = self._requirement(rows)
-        self.scale_ = Scale.of(requirement)
+        scale = Scale.of(requirement)
+        self.scale_ = replace(scale, gamma=self.sharpness * scale.gamma)
         self.weights_ = self._prior(requirement) if self.weights is None else self._given_weights()
 
     def _prior(self, requirement: Rkme) -> Floats:

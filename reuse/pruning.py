@@ -82,7 +82,7 @@ class EnsemblePruning(Pool):
         if rows is None or labels is None:
             raise labels_needed(self)
         rng = check_random_state(self.random_state)
-        rows_max = min(PRUNING_ROWS_MAX, PRUNING_FLOATS_MAX // (len(self.learnwares_) * self._width()))
+        rows_max = min(PRUNING_ROWS_MAX, PRUNING_FLOATS_MAX // (len(self.learnwares_) * self._outputs()))
         if len(rows) > rows_max:
             kept = rng.choice(len(rows), rows_max, replace=False)
             rows, labels = rows[kept], labels[kept]
@@ -93,7 +93,7 @@ class EnsemblePruning(Pool):
             objectives = error_objectives(answers, labels)
         self.selected_ = np.flatnonzero(best_subset(len(answers), objectives, self.iterations, rng))
 
-    def _width(self) -> int:
+    def _outputs(self) -> int:
         return len(self.classes_) if is_classifying(self) else 1
 
     def _shares(self, rows: Array) -> Floats:
