@@ -270,10 +270,10 @@ def inner_many(
 
 
 def self_terms(stacked: Floats, weights: Floats, starts: npt.NDArray[np.intp], gamma: float) -> Floats:
-    """Return ``<B_i, B_i>`` (N,) in float64 for candidates stacked as in ``inner_many``."""
+    """Return ``<B_i, B_i>`` (N,) for candidates stacked as in ``inner_many``, in the points' precision."""
     ends = [*starts[1:], len(stacked)]
     parts = [
-        (np.asarray(stacked[start:end], np.float64), weights[start:end])
+        (stacked[start:end], weights[start:end].astype(stacked.dtype))
         for start, end in zip(starts, ends, strict=True)
     ]
     return np.array([inner(points, share, points, share, gamma) for points, share in parts])

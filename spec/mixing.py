@@ -107,20 +107,15 @@ def mix(
         raise _refusal("size_max", f"{size_max} is not between 1 and {MIX_MEMBERS_MAX}")
     if method not in _CHOOSERS:
         raise _refusal("method", f"{method!r} is none of {', '.join(_CHOOSERS)}")
-    precision = np.float32 if method == "greedy" else np.float64
-    market = Market.of(requirement, candidates, scale or Scale.of(requirement), precision=precision)
-    single = np.argmin(market.distances)
+    market, origin = _nearest(requirement, candidates, scale or Scale.of(requirement), method)
+    single = np.array([np.argmin(market.distances)])
+    single_mmd2 = market.distance(single, np.ones(1))
     members, weights = _CHOOSERS[method](market, size_max)
     mmd2 = market.distance(members, weights)
-    if mmd2 > market.distances[single]:
-        members, weights, mmd2 = np.array([single]), np.ones(1), float(market.distances[single])
+    if mmd2 > single_mmd2:
+        members, weights, mmd2 = single, np.ones(1), single_mmd2
     order = np.argsort(-weights, kind="stable")
-    return Mix(
-        market.origin[members[order]],
-        weights[order],
-        max(mmd2, 0.0),
-        max(float(market.distances[single]), 0.0),
-    )
+    return Mix(origin[members[order]], weights[order], max(mmd2, 0.0), max(single_mmd2, 0.0))
 
 
 def responsibility(
@@ -182,63 +177,32 @@ def stack(rkmes: Sequence[Rkme], scale: Scale) -> tuple[Floats, Floats, npt.NDAr
 
 
 class Market:
-    """The candidates of a mix in one scale, nearest first, with inner products computed when needed."""
+    """The candidates of a mix in one scale, with inner products computed when they are needed.
+
+    ``precision`` is that of the inner products that members are chosen by; float32 does for that.
+    """
 
     def __init__(
         self,
-        own: float,
-        cross: Floats,
-        selfs: Floats,
-        stacked: tuple[Any, ...],
-        gamma: float,
-        precision: npt.DTypeLike = np.float64,
-    ) -> None:
-        self.own, self._cross, self._selfs = own, cross, selfs
-        self._points, self._weights, self._starts = stacked
-        self._gamma, self._precision = gamma, precision
-        self._working = narrowed(self._points, precision)
-        self._rows: dict[int, Floats] = {}
-        self.distances = own - 2 * cross + selfs
-        self.origin = np.arange(len(cross))
-
-    @classmethod
-    def of(
-        cls,
         requirement: Rkme,
         candidates: Sequence[Rkme],
         scale: Scale,
-        count_max: int = MIX_CANDIDATES_MAX,
         precision: npt.DTypeLike = np.float64,
-    ) -> Market:
-        """Return the nearest candidates of a requirement, at most ``count_max``.
-
-        ``precision`` is that of the inner products between candidates. float32 does to choose members by;
-        distances are float64 in any case.
-        """
+    ) -> None:
         if not candidates:
             raise _refusal("candidates", "there is none")
         for candidate in candidates:
             require_comparable(requirement, candidate)
-        x, gamma = scale.embed_rkme(requirement), scale.gamma
-        own = inner(x, requirement.weights, x, requirement.weights, gamma)
-        stacked = stack(candidates, scale)
-        cross = inner_many(x, requirement.weights, *stacked, gamma)
-        selfs = self_terms(*stacked, gamma)
-        nearest = np.argsort(selfs - 2 * cross, kind="stable")[:count_max]
-        chosen = stack([candidates[index] for index in nearest], scale)
-        market = cls(own, cross[nearest], selfs[nearest], chosen, gamma, precision)
-        market.origin = nearest
-        return market
-
-    def nearest(self, count_max: int) -> Market:
-        """Return the same with the nearest candidates only."""
-        count = min(count_max, len(self))
-        end = self._starts[count] if count < len(self) else len(self._points)
-        stacked = self._points[:end], self._weights[:end], self._starts[:count]
-        terms = self._cross[:count], self._selfs[:count]
-        market = Market(self.own, *terms, stacked, self._gamma, self._precision)
-        market.origin = self.origin[:count]
-        return market
+        self._gamma = scale.gamma
+        self._x, self._shares = scale.embed_rkme(requirement), requirement.weights
+        self._points, self._weights, self._starts = stack(candidates, scale)
+        self._working = narrowed(self._points, precision)
+        x, stacked = narrowed(self._x, precision), (self._working, self._weights, self._starts)
+        self.own = inner(self._x, self._shares, self._x, self._shares, self._gamma)
+        self._cross = inner_many(x, self._shares, *stacked, self._gamma)
+        self._selfs = self_terms(*stacked, self._gamma)
+        self._rows: dict[int, Floats] = {}
+        self.distances = self.own - 2 * self._cross + self._selfs
 
     def __len__(self) -> int:
         return len(self._cross)
@@ -267,14 +231,14 @@ class Market:
         return self._cross[members]
 
     def distance(self, members: npt.NDArray[np.intp], weights: Floats) -> float:
-        """Return the squared MMD of a weighted combination to the requirement."""
+        """Return the squared MMD of a weighted combination to the requirement, in float64."""
         rows = [self._rows_of(int(member)) for member in members]
         points = np.concatenate([self._points[part] for part in rows])
         shares = np.concatenate(
             [weight * self._weights[part] for weight, part in zip(weights, rows, strict=True)]
         )
         combined = inner(points, shares, points, shares, self._gamma)
-        return float(self.own - 2 * weights @ self._cross[members] + combined)
+        return self.own - 2 * inner(self._x, self._shares, points, shares, self._gamma) + combined
 
     def extended(self, members: list[int], others: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Return Grams (B, m + 1, m + 1) and crosses (B, m + 1) of the members with each other one."""
@@ -288,6 +252,18 @@ class Market:
             [np.broadcast_to(self._cross[members], (len(others), size)), self._cross[others][:, None]], axis=1
         )
         return grams, crosses
+
+
+def _nearest(
+    requirement: Rkme, candidates: Sequence[Rkme], scale: Scale, method: Method
+) -> tuple[Market, npt.NDArray[np.intp]]:
+    """Return the nearest candidates and their positions."""
+    precision = np.float32 if method == "greedy" else np.float64
+    market = Market(requirement, candidates, scale, precision)
+    if len(market) <= MIX_CANDIDATES_MAX:
+        return market, np.arange(len(market))
+    origin = np.argsort(market.distances, kind="stable")[:MIX_CANDIDATES_MAX]
+    return Market(requirement, [candidates[index] for index in origin], scale, precision), origin
 
 
 def _greedy(market: Market, size_max: int) -> tuple[npt.NDArray[np.intp], Floats]:

@@ -96,11 +96,12 @@ def reference_search(
     if not fitting:
         raise _refusal("candidates", f"none has the shape {requirement.shape}")
     scale = Scale.reference(requirement.dimension)
-    everything = Market.of(requirement, [candidates[index] for index in fitting], scale, len(fitting))
-    market = everything.nearest(size_max * size_max)
-    members, weights, mmd2 = _mixture(market, method, size_max)
-    single, mixture_score = _scores(everything.distances, mmd2)
-    origin = [fitting[index] for index in everything.origin]
+    distances = Market(requirement, [candidates[index] for index in fitting], scale).distances
+    order = np.argsort(distances, kind="stable")
+    origin = [fitting[place] for place in order]
+    nearest = [candidates[index] for index in origin[: size_max * size_max]]
+    members, weights, mmd2 = _mixture(Market(requirement, nearest, scale), method, size_max)
+    single, mixture_score = _scores(distances[order], mmd2)
     return ReferenceResult(
         single=tuple(zip(origin, single, strict=False)),
         mixture=tuple(origin[member] for member in members),

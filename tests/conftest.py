@@ -12,6 +12,11 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# A loaded machine is slow, not wrong; pytest's own limit bounds a test.
+settings.register_profile("skerry", deadline=None)
+settings.load_profile("skerry")
 
 MARKERS_NEVER_SKIPPED_IN_CI = frozenset(
     {"namespaces", "sandbox", "browser", "server", "reference", "processes"}

@@ -133,7 +133,7 @@ def test_odd_data_have_a_defined_result(rows: Floats, gamma: float | None) -> No
     assert Rkme.from_bytes(rkme.to_bytes()) == rkme
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     hnp.arrays(
         np.float64,

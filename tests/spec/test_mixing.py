@@ -31,7 +31,7 @@ def test_a_mixture_of_two_is_found_with_its_weights(method: Any) -> None:
     assert found.mmd2 < found.single_mmd2 / 10
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32), st.sampled_from(METHODS), st.integers(1, 5))
 def test_never_worse_than_the_best_single(seed: int, method: Any, size_max: int) -> None:
     rng = np.random.default_rng(seed)
@@ -39,7 +39,7 @@ def test_never_worse_than_the_best_single(seed: int, method: Any, size_max: int)
     requirement = unreduced(rng.normal(0, 1, (30, 3)))
     found = mix(requirement, candidates, size_max, method)
     singles = [mmd2(requirement, candidate) for candidate in candidates]
-    assert found.single_mmd2 == pytest.approx(min(singles), abs=1e-12)
+    assert found.single_mmd2 == pytest.approx(min(singles), abs=1e-6)
     assert found.mmd2 <= found.single_mmd2
     assert found.weights.sum() == pytest.approx(1)
     assert found.weights.min() > 0
