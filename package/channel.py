@@ -94,6 +94,7 @@ class Channel:
         except BlockingIOError:
             return
         except BrokenPipeError as error:
+            self._read_errors()
             raise ChannelError("it ended") from error
         pending[0] = pending[0][written:]
         if not pending[0]:

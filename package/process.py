@@ -100,9 +100,9 @@ class WorkerProcess:
         ChannelError
             No whole, valid answer came within `seconds`.
         """
+        if self._process.returncode is not None:
+            raise ChannelError("its process has ended")
         try:
-            if not self.alive:
-                raise ChannelError("its process has ended")  # noqa: TRY301 - cleaned up like any other failure
             return self._channel.exchange(
                 call, answer_bytes_max=answer_bytes_max, deadline=time.monotonic() + seconds
             )
