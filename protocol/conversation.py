@@ -19,9 +19,12 @@ from typing import Any
 
 from .broadcast import GRAFT, Broadcast
 from .card import verify_card
+from .carried import Carried, Carrier
 from .context import Context
+from .effects import RecordsTaken
 from .envelope import RECORD_HEADER, Envelope, Verified, open_envelope
 from .errors import RemoteProtocolError
+from .events import TakeRecords
 from .exchange import (
     Full,
     Graft,
@@ -44,6 +47,7 @@ from .node_record import NODE_RECORD, NODE_TYPE, NodeRecord, verify_node_record
 from .owners import Owners
 from .publishing import Publishing
 from .pulls import PULL, Pulls
+from .records import KNOWN_TYPES
 from .repair import RECORDS, Repair
 from .violations import Violation
 
@@ -62,6 +66,7 @@ class Conversation:
         self.repair = Repair(context, self.owners, self.index_for)
         self.pulls = Pulls(context, self._became_whole)
         self.broadcast = Broadcast(context)
+        self.carrier = Carrier(context, self.owners, self.broadcast, self._carried_for)
         self.publishing = Publishing(context, self.owners, self._announce)
         self._handlers: dict[type, Callable[[bytes, Any], object]] = {
             Neighbour: self.membership.neighbour,
@@ -127,6 +132,23 @@ class Conversation:
         """Return the index of a scope, None when the peer has no part in it."""
         return self.indexes.get(scope) if scope in self.scopes_of(peer) else None
 
+    def take_records(self, event: TakeRecords) -> None:
+        """Take records that this node's own people brought, and pass them on."""
+        changed, failure = self.owners.learn_all(event.charters)
+        self.charters_changed(changed)
+        refused = [] if failure is None else [str(failure)]
+        taken = 0
+        for raw in event.envelopes:
+            try:
+                taken += self.carrier.take(None, raw, open_envelope(raw), own=True)
+            except RemoteProtocolError as error:
+                refused.append(str(error))
+        self.context.deliver(RecordsTaken(event.token, taken, tuple(refused)))
+
+    def _carried_for(self, peer: bytes | None, scope: bytes) -> Carried | None:
+        index = self.indexes.get(scope) if peer is None else self.index_for(peer, scope)
+        return None if index is None else index.carried
+
     def broken_promises(self) -> None:
         """Count what peers did not answer in time, and ask others."""
         for key, peer in list(self.context.peers.items()):
@@ -169,6 +191,8 @@ class Conversation:
             if not self.membership.holds(envelope.hash):
                 self.membership.admit(self.verify_record(raw), peer)
             return False
+        if kind not in KNOWN_TYPES:
+            return self.carrier.take(peer, raw, envelope)
         if kind != HEAD_TYPE:
             return False
         index = self.index_for(peer, _scope_of(envelope))
@@ -218,6 +242,7 @@ class Conversation:
             self.context.answered(peer, (GRAFT, index.heads[key].head.hash))
         new = outcome in (Outcome.NEW, Outcome.DISPUTED)
         if outcome is Outcome.SAME:
+            self.broadcast.heard(peer, index.scope, (envelope.hash,))
             self.broadcast.duplicate(index.scope, peer)
         elif new:
             self.context.peers[peer].score.was_useful(self.context.now)
@@ -262,6 +287,7 @@ class Conversation:
     def _announced(self, peer: bytes, message: IHave) -> None:
         index = self.index_for(peer, message.scope)
         if index is not None:
+            self.broadcast.heard(peer, message.scope, message.heads)
             heads = [head for head in message.heads if index.holder(head) is None]
             self.broadcast.announced(peer, message.scope, heads)
 

@@ -143,6 +143,26 @@ class PutAnchors:
     node_keys: tuple[bytes, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PutRecord:
+    """A verified record that is no charter, head or node record: a roster, an admission, a later type."""
+
+    scope: bytes
+    hash: bytes
+    envelope: bytes
+    own: bool = False
+    """Set for a record that came from this node's own people: it must survive a power cut, like an own
+    head."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropRecord:
+    """Forget such a record."""
+
+    scope: bytes
+    hash: bytes
+
+
 StoreOperation = (
     PutCharters
     | PutHead
@@ -152,6 +172,8 @@ StoreOperation = (
     | PutNodeRecord
     | DropNodeRecord
     | PutAnchors
+    | PutRecord
+    | DropRecord
 )
 
 
@@ -241,7 +263,27 @@ class WhyReport:
     reasons: tuple[Reason, ...]
 
 
-Delivery = CardsChanged | Published | PublishRefused | RenewalFailed | OwnKeyElsewhere | Disputed | WhyReport
+@dataclass(frozen=True, slots=True)
+class RecordsTaken:
+    """Answers :class:`~skerry.protocol.events.TakeRecords`."""
+
+    token: int
+    taken: int
+    """How many were news."""
+    refused: tuple[str, ...]
+    """Why the others were not taken, one line each."""
+
+
+Delivery = (
+    CardsChanged
+    | Published
+    | PublishRefused
+    | RenewalFailed
+    | OwnKeyElsewhere
+    | Disputed
+    | WhyReport
+    | RecordsTaken
+)
 
 
 @dataclass(frozen=True, slots=True)

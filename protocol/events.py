@@ -152,6 +152,19 @@ class Why:
     """Of a card: its owner's id, so that the owner's heads can be told."""
 
 
+@dataclass(frozen=True, slots=True)
+class TakeRecords:
+    """Records that came by another way than gossip, from this node's own people: they are passed on.
+
+    :class:`~skerry.protocol.effects.RecordsTaken` answers.
+    """
+
+    token: int
+    envelopes: tuple[bytes, ...]
+    charters: tuple[tuple[bytes, ...], ...] = ()
+    """The charter chains that they need."""
+
+
 Event = (
     Started
     | WallClock
@@ -165,4 +178,5 @@ Event = (
     | AddressesConfigured
     | SketchVerdict
     | Why
+    | TakeRecords
 )

@@ -23,6 +23,7 @@ from enum import Enum
 from skerry.errors import SkerryError
 
 from .card import Card, verify_card
+from .carried import Carried
 from .catalogue import Catalogue, Entry
 from .context import Context
 from .effects import CardsChanged, Disputed, DropCatalogue, PutCatalogue, PutHead
@@ -107,6 +108,7 @@ class Index:
         self.scope = scope
         self.heads: dict[bytes, Held] = {}
         self.set = HeadSet()
+        self.carried = Carried(context, scope, self.set)
         self._by_hash: dict[bytes, bytes] = {}
         """Hash of a held or shown head -> node key."""
 
@@ -120,6 +122,9 @@ class Index:
     def envelopes(self, key: bytes) -> list[tuple[bytes, bytes]]:
         """Return (owner, envelope) of what proves the state of a node key; of an owner, no envelope."""
         held = self.heads.get(key)
+        record = self.carried.records.get(key)
+        if record is not None:
+            return [(record.value.owner, record.raw)]
         if held is None:
             return [(key, b"")]
         proof = [held.head] if held.other is None else [held.head, held.other]
@@ -366,6 +371,7 @@ class Index:
 
     def expire(self) -> list[bytes]:
         """Drop the heads whose lease has ended for everybody; return their keys."""
+        self.carried.expire()
         oldest = self._context.wall - CLOCK_TOLERANCE_SECONDS
         ended = [key for key, held in self.heads.items() if held.head.value.lease < oldest]
         for key in ended:
@@ -379,6 +385,8 @@ class Index:
         """Drop the heads that an owner's new charters no longer cover; return their keys."""
         trust = self._owners.get(owner)
         dropped = []
+        if trust is not None:
+            self.carried.recheck(trust)
         for key, held in list(self.heads.items()):
             if held.head.value.owner != owner or trust is None:
                 continue

@@ -204,7 +204,7 @@ NODES_KNOWN_MAX = 96
 LINKS_CHOSEN_MIN = 3
 """Links of a node's own choice, which inbound ones never push out."""
 
-LINKS_TARGET = 6
+LINKS_TARGET = 5
 """Links that a node dials for: a random graph of that degree stays connected when 30 % of its nodes die."""
 
 LINKS_MAX = 12
@@ -280,6 +280,14 @@ WORK_SAVED_MAX = 40_000.0
 OWNERS_MAX = 100_000
 """Owners whose charters are kept."""
 
+# --- Gossip: records of unknown type ------------------------------------------------------------------------
+
+CARRIED_PER_OWNER_MAX = 8
+"""(W) Records of unknown types of one owner in one scope: 128 KiB. All nodes must keep the same ones."""
+
+CARRIED_MAX = 8192
+"""Records of unknown types of one scope: 128 MiB at worst, 8 MiB of records as large as a head."""
+
 # --- Gossip: why something is absent ------------------------------------------------------------------------
 
 HISTORY_SUBJECTS_MAX = 4096
@@ -340,8 +348,8 @@ PUSHED_FRAMES_MAX = 256
 PUSHED_FRAMES_SECONDS = 60.0
 """How long."""
 
-LAZY_SECONDS = 0.1
-"""How long announcements are collected before they are sent."""
+LAZY_SECONDS = 0.2
+"""How long announcements are collected: who hears of a head meanwhile need not announce it back."""
 
 LAZY_QUEUE_MAX = 1000
 """Announcements that wait for one peer."""

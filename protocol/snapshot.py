@@ -13,12 +13,14 @@ from .card import card_hash
 from .effects import (
     DropCatalogue,
     DropNodeRecord,
+    DropRecord,
     PutAnchors,
     PutCatalogue,
     PutCharters,
     PutHead,
     PutNodeRecord,
     PutPendingCards,
+    PutRecord,
     StoreOperation,
 )
 
@@ -49,6 +51,8 @@ class Snapshot:
     """(scope, node key) -> what is held of it."""
     node_records: dict[bytes, bytes] = field(default_factory=dict)
     anchors: tuple[bytes, ...] = ()
+    records: dict[tuple[bytes, bytes], bytes] = field(default_factory=dict)
+    """(scope, hash) -> envelope of a roster, an admission or a record of a later type."""
 
     def apply(self, operation: StoreOperation) -> None:
         """Carry out one operation."""
@@ -71,6 +75,10 @@ class Snapshot:
                 self.node_records.pop(node_key, None)
             case PutAnchors(node_keys):
                 self.anchors = node_keys
+            case PutRecord(scope, digest, envelope):
+                self.records[scope, digest] = envelope
+            case DropRecord(scope, digest):
+                self.records.pop((scope, digest), None)
 
     def _put_catalogue(self, operation: PutCatalogue) -> None:
         held = self.catalogues.setdefault((operation.scope, operation.node_key), StoredCatalogue())

@@ -25,7 +25,7 @@ from typing import Any
 
 from .context import Context, StateConfig
 from .conversation import PUBLIC, Conversation
-from .effects import DropCatalogue, Effect
+from .effects import DropCatalogue, DropRecord, Effect
 from .envelope import Verified
 from .errors import LocalProtocolError, RemoteProtocolError
 from .events import (
@@ -39,6 +39,7 @@ from .events import (
     Renew,
     SketchVerdict,
     Started,
+    TakeRecords,
     TimerFired,
     TimerKind,
     WallClock,
@@ -106,6 +107,7 @@ class State:
             AddressesConfigured: self._configured,
             SketchVerdict: self._sketch_verdict,
             Why: self._why,
+            TakeRecords: self._parts.take_records,
         }
 
     def handle(self, event: Event, now: float) -> list[Effect]:
@@ -162,10 +164,15 @@ class State:
             if held is not None and not held.whole:
                 self._parts.pulls.want(self._parts.indexes[scope], held, None, dict(stored.pending))
         self._restore_records(snapshot)
+        for raw in snapshot.records.values():
+            self._parts.carrier.restore(raw)
         self._context.loading = False
         for scope, node_key in snapshot.catalogues:
             if scope not in self._parts.indexes or node_key not in self._parts.indexes[scope].heads:
                 self._context.store(DropCatalogue(scope, node_key))
+        for scope, digest in snapshot.records:
+            if scope not in self._parts.indexes or digest not in self._parts.indexes[scope].carried.records:
+                self._context.store(DropRecord(scope, digest))
 
     def _restore_records(self, snapshot: Snapshot) -> None:
         records = []

@@ -1,0 +1,162 @@
+"""Records of types that this version does not know: kept, passed on, and never read.
+
+Theory of operation. What :func:`~skerry.protocol.records.verify_record` accepts is an entry of the scope's
+set under its own hash, so that repair spreads it like a head; what is new is sent on at once to the peers
+that news is pushed to. It ends with its lease, or when its owner's charters no longer cover its key.
+
+Rules of this file:
+
+1. Of one owner ``CARRIED_PER_OWNER_MAX`` records are kept: those issued last, then by hash. That follows from
+   the set alone, so all nodes keep the same ones whatever the order in which they came.
+2. Who sends a record that does not make it into the quota is not blamed: it may have known fewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from .broadcast import Broadcast
+from .context import Context
+from .effects import DropRecord, PutRecord
+from .envelope import RECORD_HEADER, Envelope, RecordHeader, Verified, open_envelope
+from .errors import RemoteProtocolError
+from .hashing import tagged_hash
+from .history import Because
+from .limits import CARRIED_MAX, CARRIED_PER_OWNER_MAX, CLOCK_TOLERANCE_SECONDS
+from .messages import Records
+from .owners import Owners
+from .reconcile import Entry, HeadSet
+from .records import verify_record
+from .trust import OwnerTrust
+from .violations import Violation
+
+
+@dataclass(slots=True)
+class Carried:
+    """The records of unknown type in one scope.
+
+    Parameters
+    ----------
+    context
+        Shared with the other parts of the state.
+    scope
+        Empty for public, else the group's id.
+    entries
+        The scope's set, which the records become part of.
+    """
+
+    context: Context
+    scope: bytes
+    entries: HeadSet
+    records: dict[bytes, Verified[RecordHeader]] = field(default_factory=dict)
+    """By hash."""
+    _of_owner: dict[bytes, list[bytes]] = field(default_factory=dict)
+
+    def keep(self, record: Verified[RecordHeader], *, own: bool = False) -> bool:
+        """Keep a verified record when it is new and within its owner's quota; return whether it is kept."""
+        if record.hash in self.records or len(self.records) >= CARRIED_MAX:
+            return False
+        owner = record.value.owner
+        self.records[record.hash] = record
+        self._of_owner.setdefault(owner, []).append(record.hash)
+        ranked = sorted(self._of_owner[owner], key=self._rank, reverse=True)
+        for digest in ranked[CARRIED_PER_OWNER_MAX:]:
+            self._forget(digest, stored=digest != record.hash)
+            if digest == record.hash:
+                self.context.note(owner, Because.REFUSED, "quota: records of an unknown type")
+                return False
+        self.entries.put(record.hash, Entry(0, 1, tagged_hash("skerry/carried/1", record.hash)))
+        self.context.store(PutRecord(self.scope, record.hash, record.raw, own))
+        return True
+
+    def expire(self) -> None:
+        """Drop the records whose lease has ended for everybody."""
+        oldest = self.context.wall - CLOCK_TOLERANCE_SECONDS
+        for digest in [digest for digest, item in self.records.items() if item.value.lease < oldest]:
+            self._forget(digest, stored=True)
+
+    def recheck(self, trust: OwnerTrust) -> None:
+        """Drop what an owner's new charters no longer cover."""
+        for digest in list(self._of_owner.get(trust.owner, ())):
+            try:
+                verify_record(self.records[digest].raw, trust, self.context.wall)
+            except RemoteProtocolError as error:
+                self.context.note(trust.owner, Because.REFUSED, f"{error.violation}: by newer charters")
+                self._forget(digest, stored=True)
+
+    def _rank(self, digest: bytes) -> tuple[int, bytes]:
+        return self.records[digest].value.issued, digest
+
+    def _forget(self, digest: bytes, *, stored: bool) -> None:
+        owner = self.records.pop(digest).value.owner
+        self._of_owner[owner].remove(digest)
+        if not self._of_owner[owner]:
+            del self._of_owner[owner]
+        if stored:
+            self.entries.remove(digest)
+            self.context.store(DropRecord(self.scope, digest))
+
+
+class Carrier:
+    """Takes records of unknown type from peers and from the disk.
+
+    Parameters
+    ----------
+    carried_for
+        Returns what is carried in a scope that a peer (this node itself when None) has part in, else None.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        owners: Owners,
+        broadcast: Broadcast,
+        carried_for: Callable[[bytes | None, bytes], Carried | None],
+    ) -> None:
+        self._context = context
+        self._owners = owners
+        self._broadcast = broadcast
+        self._carried_for = carried_for
+
+    def take(self, peer: bytes | None, raw: bytes, envelope: Envelope, *, own: bool = False) -> bool:
+        """Keep a record and send it on; return whether it was news.
+
+        Raises
+        ------
+        RemoteProtocolError
+            It does not verify, or its scope is not shared with the peer.
+        """
+        header = RECORD_HEADER.decode(envelope.body)
+        carried = self._carried_for(peer, header.scope)
+        if carried is None:
+            raise RemoteProtocolError(Violation.UNEXPECTED, "a scope not shared", where=envelope.type)
+        if envelope.hash in carried.records:
+            return False
+        trust = self._owners.get(header.owner)
+        if trust is None:
+            raise RemoteProtocolError(Violation.KEY_UNKNOWN, "no charters came with it", where=envelope.type)
+        record = verify_record(raw, trust, self._context.wall)
+        if not carried.keep(record, own=own):
+            return False
+        self._pass_on(header.scope, header.owner, raw, besides=peer)
+        return True
+
+    def restore(self, raw: bytes) -> None:
+        """Take over a record from the disk; what does not verify any more is left out."""
+        try:
+            self.take(None, raw, open_envelope(raw))
+        except RemoteProtocolError:
+            return
+
+    def _pass_on(self, scope: bytes, owner: bytes, raw: bytes, besides: bytes | None) -> None:
+        for message in records_of(self._owners, owner, raw):
+            for peer in self._broadcast.eager_peers(scope):
+                if peer != besides:
+                    self._context.send(peer, message)
+
+
+def records_of(owners: Owners, owner: bytes, raw: bytes) -> Iterator[Records]:
+    """Yield the messages that carry an envelope with the charters it needs."""
+    for charters, envelopes in owners.frames([(owner, raw)]):
+        yield Records(charters, envelopes)
