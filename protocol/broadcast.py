@@ -137,6 +137,12 @@ class Broadcast:
         if branch is not None:
             branch.eager = False
 
+    def heard(self, peer: bytes, scope: bytes, heads: Sequence[bytes]) -> None:
+        """Note heads that a peer has: they need not be announced to it."""
+        branch = self._branches.get((scope, peer))
+        if branch is not None and branch.queue:
+            branch.queue = [head for head in branch.queue if head not in heads]
+
     def announced(self, peer: bytes, scope: bytes, heads: Sequence[bytes]) -> None:
         """Wait a little for heads that are not known here, then ask for them.
 

@@ -200,6 +200,8 @@ class Membership:
         if rejoin:
             self._rejoin_at = self._context.now + REJOIN_SECONDS
         missing = self._missing() + (1 if rejoin else 0)
+        if not missing:
+            return
         for target in self._candidates(rejoin=rejoin)[
             : max(0, min(missing, DIALS_MAX - len(self._dialling)))
         ]:
