@@ -77,7 +77,9 @@ class TorchRows:
         import torch
 
         self._torch: Any = torch
-        self._values: Any = torch.as_tensor(np.ascontiguousarray(values)).to(device)
+        # torch refuses to share memory that numpy may not write to.
+        own = np.require(values, requirements=["C", "W"])
+        self._values: Any = torch.as_tensor(own).to(device)
 
     def moments(self) -> Marginals:
         """Return mean, spread and missing rate of each column."""

@@ -193,10 +193,19 @@ class Rkme:
         return int(self.points.shape[0])
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Rkme) and self.to_bytes() == other.to_bytes()
+        return isinstance(other, Rkme) and self._content() == other._content()
 
     def __hash__(self) -> int:
-        return hash(self.to_bytes())
+        return hash(self._content())
+
+    def _content(self) -> tuple[object, ...]:
+        """Return all fields as values that compare; not the bytes, which a large local RKME does not have."""
+        arrays = [self.points, self.weights, *vars(self.marginals).values()]
+        if self.responses is not None:
+            arrays.append(self.responses)
+        meta = tuple(sorted((key, repr(value)) for key, value in self.meta.items()))
+        raw = tuple((array.dtype.str, array.shape, array.tobytes()) for array in arrays)
+        return self.island, self.gamma, self.shape, meta, raw
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return how to build an equal one: copies and pickles go through the constructor's checks."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skerry.errors import SpecificationError
-from skerry.spec import fit_table
+from skerry.spec import fit_table, mmd2, unreduced
 from skerry.spec.backend import NumpyRows, TorchRows, gpu_available, open_rows
 from skerry.spec.metric import Scale, column_scale, kernel_block
 from skerry.spec.rkme import Floats
@@ -33,6 +33,17 @@ def test_torch_and_numpy_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     index = np.array([0, 3, 699])
     np.testing.assert_array_equal(torch_rows.take(index), numpy_rows.take(index))
+
+
+def test_a_whole_fit_runs_on_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = rows()
+    values.setflags(write=False)
+    by_numpy = fit_table(values, 30)
+    monkeypatch.setattr("skerry.spec.fit.open_rows", lambda values, device: TorchRows(values, "cpu"))
+    by_torch = fit_table(values, 30)
+    exact = unreduced(values)
+    assert mmd2(exact, by_torch) == pytest.approx(mmd2(exact, by_numpy), rel=0.2)
+    np.testing.assert_allclose(by_torch.marginals.location, by_numpy.marginals.location)
 
 
 def test_the_embedding_is_the_mean_kernel_value() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skerry.errors import SpecificationError
-from skerry.spec import Column, Island, Marginals, Rkme
+from skerry.spec import Column, Island, Marginals, Rkme, unreduced
 
 
 def fields(**changes: Any) -> dict[str, Any]:
@@ -51,6 +51,8 @@ def test_equality_is_of_content() -> None:
     assert hash(Rkme(**fields())) == hash(Rkme(**fields()))
     assert Rkme(**fields()) != Rkme(**fields(gamma=0.1))
     assert Rkme(**fields()) != "an RKME"
+    assert Rkme(**fields(meta={"a": 1})) != Rkme(**fields(meta={"a": True}))
+    assert unreduced(np.ones((5000, 1))) == unreduced(np.ones((5000, 1)))
 
 
 BAD_FIELDS = [
