@@ -178,7 +178,7 @@ def _agreement(lane: Lane, data: bytes, model: Any, rows: Any, classes: Sequence
         except Exception as error:
             raise _Unfit(f"it does not run: {_short(error)}") from error
     if classes is None:
-        return _number_agreement(answer, np.asarray(model.predict(rows)))
+        return agreement_of_numbers(answer, np.asarray(model.predict(rows)))
     same = np.asarray(classes)[answer] == np.asarray(model.predict(rows))
     if probabilities is None:
         return Agreement(len(same), float(same.mean()), float(not same.all()))
@@ -186,9 +186,10 @@ def _agreement(lane: Lane, data: bytes, model: Any, rows: Any, classes: Sequence
     return Agreement(len(same), float(same.mean()), float(difference))
 
 
-def _number_agreement(answer: Array, original: Array) -> Agreement:
+def agreement_of_numbers(answer: Array, original: Array) -> Agreement:
+    """Return how far two answers of a regression agree, in units of the original's spread."""
     if answer.shape != original.shape:
-        raise _Unfit(f"it answers in shape {answer.shape} instead of {original.shape}")
+        return Agreement(len(original), 0.0, float("inf"))
     spread = float(original.std()) or float(np.abs(original).max()) or 1.0
     differences = np.abs(answer - original).reshape(len(original), -1).max(axis=1) / spread
     return Agreement(len(original), float((differences <= NUMBER_TOLERANCE).mean()), float(differences.max()))

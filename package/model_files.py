@@ -48,6 +48,11 @@ class FileModel:
     unconfined
         Open it without a sandbox.
 
+    Attributes
+    ----------
+    agreement
+        Of an ONNX file with what it was exported from; None when the file itself is the original.
+
     Raises
     ------
     PackageError
@@ -69,6 +74,7 @@ class FileModel:
         self._classes: tuple[Label, ...] | None = None
         if self._is_onnx and labels is not None:
             self._classes = tuple(np.unique(np.asarray(labels)).tolist())
+        self.agreement: Agreement | None = None
         self._columns = None if columns is None else tuple(columns)
         self._opened: tuple[str, Conversion, ModelFacts] | None = None
         with tempfile.TemporaryDirectory(prefix="skerry-model-") as folder:
@@ -105,7 +111,8 @@ class FileModel:
             return self._open(X, lane or "")[0]
         if lane:
             raise model_error("an ONNX file has no python lane")
-        return Conversion("onnx", self._data, Agreement(len(as_rows(X)), 1.0, 0.0), "")
+        agreement = self.agreement or Agreement(len(as_rows(X)), 1.0, 0.0)
+        return Conversion("onnx", self._data, agreement, "")
 
     def _open(self, X: Any, asked: str) -> tuple[Conversion, ModelFacts]:
         """Ask the worker once for each lane that is asked for."""
