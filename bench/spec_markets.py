@@ -1,28 +1,29 @@
 """The markets that search is measured on: learnwares, and requirements that are not among them.
 
-- ``air``: bootstraps of one station's week of hourly air quality, in eleven columns with their own units.
-- ``digits``: bootstraps of the images of one to four digits, 64 pixels.
+- ``air``: bootstraps of one station's week of hourly air quality, 50 rows in eleven columns with their units.
+- ``digits``: bootstraps of the images of one to four digits, 50 rows of 64 pixels.
 - ``mixed units``: mixtures of three correlated Gaussians in thirty columns whose units run from 1e-6 to 1e4,
-  some with an offset of up to a thousand units.
-- ``clusters``: rows from one to five of sixty clusters in thirty standardised columns.
+  some with an offset of up to a thousand units; 20 rows.
+- ``clusters``: 100 rows from one to five of sixty clusters in thirty standardised columns.
+
+A learnware's points are its rows: what is measured is whether the filter finds what the exact distance finds,
+and fitting a hundred thousand specifications would take a day.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from skerry.spec import Island, Rkme, fit_table
+from skerry.spec import Island, Rkme
 
 AIR_COLUMNS = ["PM2.5", "PM10", "SO2", "NO2", "CO", "O3", "TEMP", "PRES", "DEWP", "RAIN", "WSPM"]
 WEEK_ROWS_MIN = 100
 """Complete hours that a station's week must have; a full week has 168."""
 
-PROCESSES = 2
+BOOTSTRAP_ROWS = 50
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,13 @@ def air(path: Path, count: int, queries: int, seed: int) -> Market:
     groups = [group[AIR_COLUMNS].to_numpy(np.float32) for _, group in complete.groupby(["station", "week"])]
     weeks = [group for group in groups if len(group) >= WEEK_ROWS_MIN]
     rng = np.random.default_rng(seed)
-    order = np.concatenate([rng.permutation(len(weeks)), rng.integers(len(weeks), size=count + queries)])
-    chosen = [weeks[index] for index in order[: count + queries]]
-    samples = [rows[rng.integers(len(rows), size=len(rows))] for rows in chosen]
-    return _fitted("air", samples, count, rng)
+    chosen = [weeks[index] for index in rng.integers(len(weeks), size=count + queries)]
+    samples = [rows[rng.integers(len(rows), size=BOOTSTRAP_ROWS)] for rows in chosen]
+    return _market("air", np.stack(samples), count)
 
 
 def digits(count: int, queries: int, seed: int) -> Market:
-    """Return bootstraps of 120 images of some digits."""
+    """Return bootstraps of the images of some digits."""
     from sklearn.datasets import load_digits
 
     X, y = load_digits(return_X_y=True)
@@ -58,8 +58,8 @@ def digits(count: int, queries: int, seed: int) -> Market:
     samples = []
     for _ in range(count + queries):
         classes = rng.choice(10, rng.integers(1, 5), replace=False)
-        samples.append(X[rng.choice(np.flatnonzero(np.isin(y, classes)), 120)].astype(np.float32))
-    return _fitted("digits", samples, count, rng)
+        samples.append(X[rng.choice(np.flatnonzero(np.isin(y, classes)), BOOTSTRAP_ROWS)])
+    return _market("digits", np.stack(samples), count)
 
 
 def mixed_units(count: int, queries: int, seed: int, columns: int = 30, points: int = 20) -> Market:
@@ -69,14 +69,13 @@ def mixed_units(count: int, queries: int, seed: int, columns: int = 30, points: 
     offsets = np.where(rng.random(columns) < 0.3, 10.0 ** rng.uniform(0, 3, columns), 0)
     families = rng.normal(size=(200, columns))
     turns = np.stack([np.linalg.qr(rng.normal(size=(columns, columns)))[0] for _ in range(20)])
-    island, share = Island("table", None, columns), np.full(points, 1 / points)
-    made = []
-    for _ in range(count + queries):
+    samples = np.empty((count + queries, points, columns), np.float32)
+    for place in range(count + queries):
         centres = families[rng.integers(200)] + 0.7 * rng.normal(size=(3, columns))
         shape = rng.uniform(0.1, 1.2, columns)[:, None] * turns[rng.integers(20)]
         rows = centres[rng.integers(3, size=points)] + rng.normal(size=(points, columns)) @ shape
-        made.append(Rkme(((rows + offsets) * units).astype(np.float32), share, island))
-    return Market("mixed units", made[:count], made[count:])
+        samples[place] = (rows + offsets) * units
+    return _market("mixed units", samples, count)
 
 
 def clusters(count: int, seed: int, columns: int = 30, points: int = 100) -> Market:
@@ -91,19 +90,11 @@ def clusters(count: int, seed: int, columns: int = 30, points: int = 100) -> Mar
         rows[place] = means[cluster] + scales[cluster] * rng.normal(size=(points, columns))
     rows -= rows.mean(axis=(0, 1))
     rows /= rows.std(axis=(0, 1))
-    island, share = Island("table", None, columns), np.full(points, 1 / points)
-    made = [Rkme(one, share, island) for one in rows]
-    return Market("clusters", made[:count], made[count:])
+    return _market("clusters", rows, count)
 
 
-def _fitted(name: str, samples: list[np.ndarray], count: int, rng: np.random.Generator) -> Market:
-    """Fit every sample as an owner would, by its default size, and keep a random part as queries."""
-    chunks = [samples[start : start + 100] for start in range(0, len(samples), 100)]
-    with ProcessPoolExecutor(PROCESSES) as pool:
-        blobs = [blob for part in pool.map(_fit_all, chunks) for blob in part]
-    rkmes: list[Any] = [Rkme.from_bytes(blobs[index]) for index in rng.permutation(len(blobs))]
-    return Market(name, rkmes[:count], rkmes[count:])
-
-
-def _fit_all(samples: list[np.ndarray]) -> list[bytes]:
-    return [fit_table(sample, device="cpu").to_bytes() for sample in samples]
+def _market(name: str, samples: np.ndarray, count: int) -> Market:
+    """Return the first ``count`` of the samples (n, rows, columns) as learnwares, the others as queries."""
+    island, share = Island("table", None, samples.shape[2]), np.full(samples.shape[1], 1 / samples.shape[1])
+    made = [Rkme(sample.astype(np.float32), share, island) for sample in samples]
+    return Market(name, made[:count], made[count:])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -56,6 +58,16 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rank(requirement, candidates).mmd2 == pytest.approx(whole.mmd2, abs=1e-6)
     monkeypatch.setattr(ranking, "BLOCK_FLOATS_MAX", 100)
     assert rank(requirement, candidates).mmd2 == pytest.approx(whole.mmd2, abs=1e-6)
+
+
+def test_threads_give_the_same_ranking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "_BLOCK_FLOATS", 2_000)
+    requirement, candidates = market(8, count=60)
+    alone = rank(requirement, candidates)
+    with ThreadPoolExecutor(4) as pool:
+        together = rank(requirement, candidates, run=pool.map)
+    assert np.array_equal(alone.indices, together.indices)
+    assert np.array_equal(alone.mmd2, together.mmd2)
 
 
 def test_k_cuts_the_ranking() -> None:
