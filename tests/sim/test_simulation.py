@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from tests.sim.byzantine import KINDS
 from tests.sim.checkers import Checkers, CheckFailedError
+from tests.sim.disk import Disk
 from tests.sim.faults import Plan, Run
 from tests.sim.network import NetworkConfig
 from tests.sim.world import World
@@ -81,6 +83,31 @@ def test_fake_signatures_give_the_same_trace_as_real_ones() -> None:
         assert world.settle(30.0)
         traces.add(world.network.shape_hash.digest())
     assert len(traces) == 1
+
+
+@pytest.mark.parametrize("old_copy", [False, True], ids=["empty disk", "old copy"])
+def test_a_restored_node_takes_back_what_its_peers_know_and_goes_on_above_it(old_copy: bool) -> None:
+    world = World(9, 12)
+    checkers = Checkers(world)
+    world.start_all()
+    world.network.run(6.0)
+    node = world.nodes[5]
+    world.publish(node, ["a"])
+    assert world.settle(30.0)
+    copied = copy.deepcopy(node.disk) if old_copy else Disk()
+    world.publish(node, ["b", "c"])
+    assert world.settle(30.0)
+    world.network.crash(node)
+    node.disk = copied
+    world.start(node)
+    world.publish(node, ["d"])
+    assert world.settle(60.0)
+    world.network.run(world.network.now + 5.0)
+    checkers.converged()
+    state = world.nodes[0].state
+    assert state is not None
+    held = state.heads()[node.key]
+    assert (held.head.value.seq, len(held.cards), held.other) == (3, 4, None)
 
 
 def test_the_checkers_see_a_card_that_was_lost() -> None:
