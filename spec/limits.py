@@ -119,7 +119,7 @@ SAMPLE_ROWS_MAX: Final = 10_000
 20,000 rows gave no lower MMD at twice the cost."""
 
 FIT_STEPS_MAX: Final = 100
-"""L-BFGS iterations. 300 lower the MMD by another 2 % to 20 % at three times the cost."""
+"""L-BFGS iterations. 300 lower the MMD by up to another 20 % at three times the cost."""
 
 QP_WEIGHTS_MAX: Final = 1_024
 """Weights that the quadratic program solves for; above it the joint optimisation's own weights are kept."""

@@ -125,6 +125,8 @@ def _array_values(X: Any) -> Floats:
     _validate_size(array.shape)
     if array.dtype in (np.float32, np.float64):
         return array
+    if array.dtype.kind in "US":
+        raise refusal(f"column {_first_odd_column(array)}", "it holds texts, numbers are needed")
     if array.dtype.kind not in "biufO":
         raise refusal("X", f"its type is {array.dtype}, numbers are needed")
     return _to_float64(array)
