@@ -16,7 +16,7 @@ Rules of this file:
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -69,6 +69,7 @@ class Hit:
         self._cache = cache
         self._unsafe_models = unsafe_models
         self._estimator: Learnware | None = None
+        self._stop: Callable[[], object] = _nothing
 
     def __repr__(self) -> str:
         distance = "" if self.mmd2 is None else f" mmd2={self.mmd2:.4g}"
@@ -133,9 +134,8 @@ class Hit:
 
     def close(self) -> None:
         """End the model's process, if one runs."""
-        if self._estimator is not None:
-            self._stop()
-            self._estimator = None
+        self._stop()
+        self._estimator = None
 
     def _start(self) -> Learnware:
         from skerry.package.worker import Worker
@@ -236,6 +236,10 @@ class Hits(Sequence[Hit]):
         """End the processes of all models that run."""
         for hit in self._hits:
             hit.close()
+
+
+def _nothing() -> None:
+    """End no process, since none runs."""
 
 
 def summary(coverage: api.Coverage) -> str:

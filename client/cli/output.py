@@ -32,20 +32,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    cells = [[visible(str(cell)) for cell in row] for row in rows]
     result = Table(box=None, pad_edge=False, header_style="bold")
-    for index, name in enumerate(columns):
+    for name in columns:
         number = name.startswith("#")
-        widest = max((len(row[index]) for row in cells), default=0)
-        result.add_column(
-            name.removeprefix("#"),
-            justify="right" if number else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=widest if number else None,
-        )
-    for row in cells:
-        result.add_row(*(Text(cell) for cell in row))
+        # rich narrows columns that may wrap, and only then the others; the cells themselves never do.
+        result.add_column(name.removeprefix("#"), justify="right" if number else "left", no_wrap=number)
+    for row in rows:
+        result.add_row(*(Text(visible(str(cell)), no_wrap=True, overflow="ellipsis") for cell in row))
     return result
 
 

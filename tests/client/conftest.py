@@ -34,6 +34,12 @@ class Market:
     owner: Lab
     searcher: Lab
 
+    def clear(self) -> None:
+        """Withdraw everything, and wait until the searcher has heard of it."""
+        for card in self.owner.network.learnwares():
+            self.owner.network.withdraw(card.slug)
+        wait_until(lambda: self.searcher.network.status().cards == 0)
+
 
 @pytest.fixture(scope="session")
 def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:

@@ -30,6 +30,7 @@ def run(name: str, lab: Lab) -> str:
 
 
 def test_publishing_and_predicting(market: Market) -> None:
+    market.clear()
     assert run("publish_iris.py", market.owner).startswith(
         "iris-species v1: Classification by LogisticRegression"
     )
@@ -38,5 +39,3 @@ def test_publishing_and_predicting(market: Market) -> None:
     accuracies = [float(text) for text in re.findall(r"accuracy (\S+)", said)]
     assert len(accuracies) == 2
     assert min(accuracies) > 0.95
-    market.owner.network.withdraw("iris-species")
-    wait_until(lambda: market.searcher.network.status().cards == 0)

@@ -29,19 +29,16 @@ HALVES = {"setosa half": IRIS.target != 2, "virginica half": IRIS.target != 0}
 
 
 @pytest.fixture(scope="module")
-def searcher(market: Market) -> Iterator[Network]:
+def searcher(market: Market) -> Network:
     """Return the searcher's market, in which the owner has published two halves of iris."""
-    before = market.owner.network.status().learnwares
+    market.clear()
     for name, chosen in HALVES.items():
         model = LogisticRegression(max_iter=1000).fit(IRIS.data[chosen], IRIS.target[chosen])
         market.owner.network.publish(
             model, IRIS.data[chosen], IRIS.target[chosen], name=name, license="MIT", columns=NAMES
         )
-    wait_until(lambda: market.searcher.network.status().cards == before + 2)
-    yield market.searcher.network
-    for card in market.owner.network.learnwares():
-        market.owner.network.withdraw(card.slug)
-    wait_until(lambda: market.searcher.network.status().cards == 0)
+    wait_until(lambda: market.searcher.network.status().cards == 2)
+    return market.searcher.network
 
 
 @pytest.fixture(scope="module")

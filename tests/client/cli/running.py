@@ -39,7 +39,7 @@ _CHANGING = (
     (re.compile(r"\b[0-9a-f]{16}\b"), "<hash>"),
     (re.compile(r"/[0-9a-f]{2}/<hash>"), "/<hash>"),
     (re.compile(r"\(([0-9a-f]{8})\)"), "(<id>)"),
-    (re.compile(r"\bprocess \d+\b"), "process <pid>"),
+    (re.compile(r"\bseq \d+\b"), "seq <seq>"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:<port>"),
     (re.compile(r"\b\d+(\.\d+)? (B|kB|MB|bytes)\b"), "<size>"),
     (re.compile(r"\b\d+ (s|min)\b"), "<time>"),

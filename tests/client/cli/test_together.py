@@ -48,6 +48,7 @@ def written(path: Path, header: list[str], rows: list[list[Any]]) -> None:
 
 
 def test_the_whole_way_is_as_written(market: Market, files: Path) -> None:
+    market.clear()
     compare("owner", market.owner.environment, files)
     wait_until(lambda: [card.card.version for card in market.searcher.network.search(text="flowers")] == [])
     wait_until(lambda: [hit.card.version for hit in market.searcher.network.search(text="anderson")] == [2])
@@ -56,10 +57,10 @@ def test_the_whole_way_is_as_written(market: Market, files: Path) -> None:
         predictions = list(csv.DictReader(file))
     assert [row["prediction"] for row in predictions] == ["setosa", "versicolor", "virginica"]
     compare("withdrawn", market.owner.environment, files)
-    wait_until(lambda: market.searcher.network.status().cards == 0)
 
 
 def test_every_result_is_one_json_document_of_the_contract(market: Market, files: Path) -> None:
+    market.clear()
     owner, searcher = market.owner.environment, market.searcher.environment
 
     def result(*arguments: str, environment: dict[str, str]) -> bytes:
@@ -97,7 +98,6 @@ def test_every_result_is_one_json_document_of_the_contract(market: Market, files
     peers = msgspec.json.decode(result("peers", environment=owner), type=api.Peers)
     assert len(peers.peers) == 1
     msgspec.json.decode(result("withdraw", "iris", environment=owner), type=api.PublishReceipt)
-    wait_until(lambda: market.searcher.network.status().cards == 0)
 
 
 def test_serve_becomes_the_daemon_and_says_what_is_wrong(market: Market) -> None:
