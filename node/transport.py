@@ -158,8 +158,9 @@ class Transport:
             self._drop(connection)
 
     def connect(self, target: bytes | str, record: bytes) -> None:
-        """Begin to dial."""
-        self._start(self._dial(target, record, asyncio.Event()))
+        """Begin to dial, unless the node stops."""
+        if not self._closing:
+            self._start(self._dial(target, record, asyncio.Event()))
 
     async def dial(self, address: str) -> None:
         """Dial ``host:port#certificate-hash`` and return when the connection is up.
@@ -230,8 +231,7 @@ class Transport:
             try:
                 async with asyncio.timeout(DIAL_SECONDS_MAX):
                     socket = await client.websocket(f"wss://{address}{GOSSIP_PATH}", FRAME_BYTES_MAX + 1)
-                peer = await self._prove(socket, Role.CLIENT, certificate)
-                _require_expected(peer, target)
+                peer = await self._prove(socket, Role.CLIENT, certificate, target)
             except (aiohttp.ClientError, OSError, TimeoutError, SkerryError) as error:
                 return f"{address}: {reason(error)}"
             served = await self._serve(Connection(peer, socket, outbound=True, admitted=admitted))
@@ -263,8 +263,10 @@ class Transport:
             self._handshakes -= proving
         return socket
 
-    async def _prove(self, socket: WebSocket, role: Role, binding: bytes) -> PeerIdentity:
-        """Carry out the handshake; closes the connection when it fails."""
+    async def _prove(
+        self, socket: WebSocket, role: Role, binding: bytes, target: bytes | str = ""
+    ) -> PeerIdentity:
+        """Carry out the handshake; closes the connection when it fails, or another than `target` answers."""
         handshake = self._handshake(role, binding)
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS_MAX):
@@ -272,6 +274,7 @@ class Transport:
                 while True:
                     answer = handshake.receive(await _receive_frame(socket))
                     if isinstance(answer, PeerIdentity):
+                        _require_expected(answer, target)
                         return answer
                     await socket.send_bytes(answer)
         except BaseException:

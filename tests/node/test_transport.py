@@ -182,7 +182,7 @@ async def test_dials_that_come_to_nothing_say_so(tmp_path: Path) -> None:
 async def test_a_handshake_that_stops_half_way_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skerry.node.transport.HANDSHAKE_SECONDS_MAX", 0.5)
+    monkeypatch.setattr("skerry.node.transport.HANDSHAKE_SECONDS_MAX", 2.0)
     monkeypatch.setattr("skerry.node.transport.INBOUND_HANDSHAKES_MAX", 3)
     async with peers(tmp_path, 2) as (first, second):
         pin = first.keyring.certificate
