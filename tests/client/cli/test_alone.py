@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,22 +104,25 @@ def test_specifications_are_shown_whole_as_json(tmp_path: Path, nowhere: dict[st
 
 
 @pytest.fixture
-def silent_node(tmp_path: Path, nowhere: dict[str, str]) -> Iterator[None]:
+def silent_node(nowhere: dict[str, str]) -> Iterator[socket.socket]:
     """Let a node's folder point to an address that accepts connections and never answers."""
     home = Path(nowhere["SKERRY_HOME"])
     home.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         (home / "api.json").write_bytes(msgspec.json.encode(Endpoint(url, 1, {"search": "t"})))
-        yield
+        yield listener
 
 
-@pytest.mark.usefixtures("silent_node")
-def test_interruption_is_quiet_and_has_its_own_code(nowhere: dict[str, str]) -> None:
+def test_interruption_is_quiet_and_has_its_own_code(
+    nowhere: dict[str, str], silent_node: socket.socket
+) -> None:
     process = subprocess.Popen(
         [COMMAND, "status"], env={**os.environ, **nowhere}, stderr=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    time.sleep(1.0)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=10)
+    asked, _ = silent_node.accept()  # now the command waits for an answer
+    with asked:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
     assert (process.returncode, out, err) == (130, b"", b"interrupted\n")
