@@ -135,6 +135,14 @@ class Context:
             self.note(peer, Because.DISCONNECTED, reason)
             self._effects.append(Disconnect(peer, reason))
 
+    def pays(self, peer: bytes, units: float) -> bool:
+        """Charge a peer for work that it causes; False when it is too much, which costs its score."""
+        culprit = self.peers[peer]
+        if culprit.spend(units, self.now):
+            return True
+        culprit.score.was_abusive(self.now)
+        return False
+
     def refuse(self, peer: bytes, violation: Violation, detail: str) -> None:
         """Close a connection whose peer cannot be accepted at all."""
         self.note(peer, Because.REFUSED, f"{violation}: {detail}")

@@ -141,6 +141,38 @@ HELLO_BYTES_MAX = 1024
 HELLO_LEASE_SECONDS = 600
 """(W) Longest life of the proof of a connection. The nonces bind it; this bounds a mistake."""
 
+# --- Groups -------------------------------------------------------------------------------------------------
+
+GROUP_MEMBERS_MAX = 128
+"""(W) Members of a group: 128 with their inviters take 14 KiB, what one envelope holds."""
+
+ROSTER_PARENTS_MAX = 4
+"""(W) Rosters that one joins: admins who disagree make two, rarely three."""
+
+ROSTER_LEASE_SECONDS_MAX = 180 * 24 * 3600
+"""(W) Longest life of a roster: twice a year somebody must want the group to go on."""
+
+ROSTERS_MAX = 512
+"""(W) Rosters of one group: one a week for ten years."""
+
+ADMISSION_LEASE_SECONDS_MAX = 7 * 24 * 3600
+"""(W) Longest life of an admission: the next roster folds it in."""
+
+ADMISSIONS_PER_OWNER_MAX = 64
+"""(W) Admissions of one registrar that count at once: half of what a roster can fold in."""
+
+GROUPS_MAX = 16
+"""(W) Groups of one node, and the tags of a ``groups`` message, whatever their number."""
+
+ROSTER_TIPS_MAX = 16
+"""(W) Tips named in one ``roster`` message."""
+
+ROSTER_REFRESH_SECONDS = 24 * 3600
+"""How long a group is served without word from a registrar or admin that its roster is the newest."""
+
+ROSTER_REFRESH_STORED_SECONDS = 3600
+"""How often the time of that word is written to the disk."""
+
 # --- Messages -----------------------------------------------------------------------------------------------
 
 FRAME_BYTES_MAX = 64 * 1024
@@ -276,6 +308,16 @@ WORK_PER_SECOND = 2000.0
 
 WORK_SAVED_MAX = 40_000.0
 """Units that a quiet peer may save up: a first synchronisation."""
+
+NODE_RECORD_WORK = 4.0
+"""Units that a node record costs who asks for it: a kilobyte for eight bytes."""
+
+CARD_WORK = 0.1
+"""Units that a card costs who asks for it: it is looked up and sent, never computed."""
+
+ENVELOPE_WORK = 10.0
+CHAIN_WORK = 50.0
+"""Units that records nobody asked for cost their sender: one signature, and a chain of them."""
 
 OWNERS_MAX = 100_000
 """Owners whose charters are kept."""

@@ -43,6 +43,7 @@ from .limits import (
     LINKS_MAX,
     LINKS_TARGET,
     LOST_TOGETHER_SECONDS,
+    NODE_RECORD_WORK,
     NODES_KNOWN_MAX,
     REJOIN_SECONDS,
     SHUFFLE_IDS,
@@ -160,7 +161,9 @@ class Membership:
 
     def neighbour(self, key: bytes, message: Neighbour) -> None:
         """Take an inbound peer into the active view, or let it visit only."""
-        if len(self.links) <= LINKS_MAX or self._context.peers[key].outbound:
+        peer = self._context.peers[key]
+        first, peer.greeted = not peer.greeted, True
+        if not first or peer.outbound or len(self.links) <= LINKS_MAX:
             return
         worst = self._worst_inbound(key) if message.alone else None
         self._refuse(key if worst is None else worst)
@@ -296,13 +299,15 @@ class Membership:
         unknown = [item for item in message.ids[: 2 * FULL_MEMBERSHIP_MAX] if item not in held]
         if unknown:
             self._context.request(key, NODES, NodesRequest(tuple(unknown)))
-        if message.wants_offer:
+        if message.wants_offer and self._context.pays(key, len(message.ids)):
             self._offer(key, self._sample(SHUFFLE_IDS), wants_offer=False)
 
     def requested(self, key: bytes, message: NodesRequest) -> None:
         """Send the records asked for, with the charters that they need."""
         wanted = set(message.ids)
         found = [record for record in self._records() if record.hash[:OFFER_ID_BYTES] in wanted]
+        if not self._context.pays(key, NODE_RECORD_WORK * len(found)):
+            return
         for charters, envelopes in self._owners.frames([(item.value.owner, item.raw) for item in found]):
             self._context.send(key, Records(charters, envelopes))
 

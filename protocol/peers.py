@@ -50,6 +50,8 @@ class Peer:
     """When the last frame came, monotonic seconds."""
     promises: dict[PromiseKey, tuple[float, float]] = field(default_factory=dict)
     """Request -> (sent, deadline)."""
+    greeted: bool = False
+    """Whether it has said how much it needs the link: that counts once."""
     closing: bool = False
     """Whether this node is closing the connection."""
     work: float = WORK_SAVED_MAX

@@ -104,7 +104,7 @@ class Repair:
             raise RemoteProtocolError(Violation.MALFORMED, "parts of a range", where="ranges")
         index = self._index_of(peer, message.scope)
         cost = sum(len(DIGITS) if item.parts else 1 + len(item.entries) for item in message.ranges)
-        if index is None or not self._pays(peer, cost):
+        if index is None or not self._context.pays(peer, cost):
             return
         differences = index.set.respond(message.ranges, message.leg)
         self._send_ranges(peer, message.scope, message.leg + 1, differences.answer)
@@ -117,7 +117,7 @@ class Repair:
     def requested(self, peer: bytes, message: RecordsRequest) -> None:
         """Send the heads and charters asked for."""
         index = self._index_of(peer, message.scope)
-        if index is None or not self._pays(peer, len(message.keys)):
+        if index is None or not self._context.pays(peer, len(message.keys)):
             return
         keys = [key for prefix in message.keys for key in index.set.named(prefix)]
         self.send_records(peer, index, keys)
@@ -182,13 +182,6 @@ class Repair:
             size += need
         if part:
             self._context.send(peer, Ranges(scope, leg, tuple(part)))
-
-    def _pays(self, peer: bytes, units: float) -> bool:
-        culprit = self._context.peers[peer]
-        if culprit.spend(units, self._context.now):
-            return True
-        culprit.score.was_abusive(self._context.now)
-        return False
 
 
 def range_bytes_max(item: Range) -> int:
