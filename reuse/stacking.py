@@ -28,12 +28,12 @@ from skerry.errors import SpecificationError
 from .base import Reuser, class_union, is_classifying, labels_needed
 from .inputs import Array
 from .learnware import Floats, Learnware
-from .limits import FOLDS_MAX, FOLDS_MIN, PROBABILITY_FLOOR
+from .limits import FOLDS_MIN, PROBABILITY_FLOOR
 
 RIDGE_ALPHAS = np.logspace(-2, 3, 11)
 """Candidate penalties on standardised features, from nearly none to nearly a constant prediction."""
 
-LOGISTIC_CS = np.logspace(-2, 1, 4)
+LOGISTIC_CS = (0.01, 0.1, 1.0)
 """Candidate inverse penalties on standardised features."""
 
 LOGISTIC_C_DEFAULT = 0.1
@@ -127,8 +127,7 @@ def linear_model(labels: Array, *, classify: bool) -> BaseEstimator:
     """Return a ridge or logistic regression whose penalty is cross-validated where the labels allow it."""
     if not classify:
         return RidgeCV(alphas=RIDGE_ALPHAS)
-    folds = min(FOLDS_MAX, int(np.unique(labels, return_counts=True)[1].min()))
-    if folds < FOLDS_MIN:
+    if np.unique(labels, return_counts=True)[1].min() < FOLDS_MIN:
         return LogisticRegression(C=LOGISTIC_C_DEFAULT, max_iter=1000)
     logistic = LogisticRegression(max_iter=1000)
-    return GridSearchCV(logistic, {"C": LOGISTIC_CS}, scoring="neg_log_loss", cv=folds)
+    return GridSearchCV(logistic, {"C": LOGISTIC_CS}, scoring="neg_log_loss", cv=FOLDS_MIN)

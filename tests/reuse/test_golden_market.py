@@ -1,4 +1,4 @@
-"""On nine recorded users no reuser is behind the reference engine's, and ours without counterpart are ahead."""
+"""On nine recorded users no reuser is behind the reference engine's; those it lacks are ahead of all."""
 
 from __future__ import annotations
 
