@@ -25,10 +25,11 @@ from skerry.protocol.envelope import Verified
 from skerry.protocol.events import Event
 from skerry.protocol.hashing import tagged_hash
 from skerry.protocol.head import Head, make_head, verify_head
+from skerry.protocol.limits import RECONCILE_RANGES_MAX
 from skerry.protocol.messages import MESSAGE, Cards, Digest, News, TreeRequest, chunk
 from skerry.protocol.pull import Pull
 from skerry.protocol.reconcile import Entry as SetEntry
-from skerry.protocol.reconcile import HeadSet
+from skerry.protocol.reconcile import HeadSet, Range
 from skerry.protocol.signing import FakeSigner
 from skerry.protocol.trust import verify_chain
 from tests.sim.network import NetworkConfig, Node
@@ -386,13 +387,16 @@ def reconcile_rows(count: int, differing: int, seed: int) -> Iterator[Row]:
 def reconcile(first: HeadSet, second: HeadSet) -> tuple[int, int, int]:
     """Exchange messages until silence; return bytes, legs and the number of keys that ``first`` asks for."""
     sides, moved, leg, wanted = (first, second), 0, 1, 0
-    message = first.opening()
+    message = list(first.opening())
     while message:
         moved += sum(len(msgspec.msgpack.encode(item)) for item in message)
-        differences = sides[leg % 2].respond(message, leg)
-        wanted += len(differences.wanted)
-        moved += 9 * len(differences.wanted)
-        message, leg = differences.answer, leg + 1
+        answer: list[Range] = []
+        for start in range(0, len(message), RECONCILE_RANGES_MAX):
+            differences = sides[leg % 2].respond(message[start : start + RECONCILE_RANGES_MAX], leg)
+            answer.extend(differences.answer)
+            wanted += len(differences.wanted)
+            moved += 10 * len(differences.wanted)
+        message, leg = answer, leg + 1
     return moved, leg - 1, wanted
 
 
