@@ -2,8 +2,8 @@
 
 Theory of operation. Everything is made in the order in which it is needed and ended in the opposite order:
 
-1. the folder's lock, keys, store and blobs;
-2. both listening sockets, so that the node record can name the port;
+1. the folder's lock, and both listening sockets, so that the node record can name the port;
+2. keys, store and blobs;
 3. the state machine from what the disk holds, and the driver that runs it;
 4. the public listener, then the local API, and ``api.json`` last: who can read it finds a node that answers.
 
@@ -53,6 +53,7 @@ from .transport import Transport
 from .view import NodeView
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from .config import Config
@@ -91,8 +92,12 @@ async def serve(folder: Folder, config: Config, announce: Callable[[Ready], None
     """
     folder.require()
     stop = _stop_on_signals()
-    with folder.lock():
-        node = Node(folder, config)
+    with (
+        folder.lock(),
+        bind(*parse_address(config.node.listen, "node.listen")) as public,
+        bind(*parse_address(config.api.listen, "api.listen")) as local,
+    ):
+        node = Node(folder, config, public, local)
         try:
             await node.run(announce, stop)
         except BaseExceptionGroup as group:
@@ -108,15 +113,17 @@ class Node:
     ----------
     folder, config
         Which node, and how; the folder must be locked.
+    public, local
+        The listening sockets of the public listener and of the local API; the caller closes them.
     """
 
-    def __init__(self, folder: Folder, config: Config) -> None:
+    def __init__(self, folder: Folder, config: Config, public: socket.socket, local: socket.socket) -> None:
         self._folder = folder
         self._config = config
         self._keyring = read_keyring(folder)
         self._context = server_context(folder)
-        self._public = bind(*parse_address(config.node.listen, "node.listen"))
-        self._local = bind(*parse_address(config.api.listen, "api.listen"))
+        self._public = public
+        self._local = local
         self._addresses = tuple(config.node.advertise) or (address_of(self._public),)
         self._store = Store(folder.database)
         self._blobs = BlobStore(folder.blobs)
