@@ -25,6 +25,7 @@ import structlog
 from skerry.errors import NotFound, SkerryError, TransportError, Unavailable
 from skerry.package.hashtree import HASH_BYTES, HashTree, leaf_count, verify_leaf, verify_leaves
 from skerry.package.limits import LEAF_BYTES
+from skerry.spec.limits import SPECIFICATION_BYTES_MAX
 
 from .limits import (
     CACHE_BYTES_MAX,
@@ -33,7 +34,6 @@ from .limits import (
     FETCH_SECONDS_MAX,
     FETCHES_CONCURRENT_MAX,
     PINNED_CLIENTS_MAX,
-    SPECIFICATION_BYTES_MAX,
 )
 from .tls import PinnedClient, client_context, reason
 

@@ -32,11 +32,6 @@ HEARTBEAT_SECONDS: Final = 20.0
 CONNECTIONS_PER_PEER_MAX: Final = 4
 """Connections that this node opens to one other for blobs: ranges in parallel, without crowding it."""
 
-RECONNECT_SECONDS_MIN: Final = 0.5
-RECONNECT_SECONDS_MAX: Final = 60.0
-"""Waiting time between dials of one configured address: doubled from the first to the second, with full
-jitter."""
-
 INBOUND_MAX: Final = 1024
 """Open inbound gossip connections; the operating system's file limit must leave room for blobs."""
 
@@ -56,17 +51,11 @@ REQUEST_HEADER_BYTES_MAX: Final = 16 * KIB
 API_BODY_BYTES_MAX: Final = 8 * MIB
 """Largest JSON body of the local API: a requirement of 1,000 points in 256 columns as base64 fits twice."""
 
-BLOB_BYTES_MAX: Final = 4 * 1024 * MIB
-"""Largest blob that may be uploaded: larger packages do not fit the archive gate either."""
-
 BLOBS_SERVED_MAX: Final = 256
 """Answers with a blob under way at one time; each holds an open file and one chunk."""
 
 BLOB_WRITE_SECONDS_MAX: Final = 60.0
 """Longest time that a reader may take for one chunk: 4 KiB/s."""
-
-SPECIFICATION_BYTES_MAX: Final = 16 * MIB
-"""Largest specification blob that is fetched for a search."""
 
 BLOB_CHUNK_BYTES: Final = 256 * KIB
 """Piece in which blobs are read and written: one leaf of the hash tree."""

@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from skerry.errors import NotFound
 from skerry.package.format import LANES
+from skerry.package.limits import BLOB_BYTES_MAX
 from skerry.protocol.api import BlobReceipt, PublishReceipt, PublishRequest
 from skerry.protocol.card import Blob, Card, card_hash, card_id
 from skerry.protocol.errors import LocalProtocolError
@@ -33,14 +34,13 @@ from skerry.protocol.limits import (
     SUMMARY_CHARACTERS_MAX,
     WORD_CHARACTERS_MAX,
 )
+from skerry.spec.limits import SPECIFICATION_BYTES_MAX
 
 from .blobs_http import parse_root
 from .folder import folder_error
 from .index import Entry
 from .limits import (
-    BLOB_BYTES_MAX,
     BLOB_CHUNK_BYTES,
-    SPECIFICATION_BYTES_MAX,
     UPLOAD_SECONDS_BETWEEN_CHUNKS_MAX,
 )
 from .problems import BadRequest, Conflict, TooLarge
