@@ -26,12 +26,20 @@ from .model_files import FileModel
 _DEFAULT_SPECIFICATION: Final = "RKMETableSpecification"
 _FILE_NAMES: Final = {"python": "model.pkl", **lanes.FILE_NAMES}
 _LIBRARIES: Final[dict[Lane, tuple[str, ...]]] = {
-    "python": ("numpy", "scipy", "scikit-learn", "lightgbm", "pandas"),
-    "skops": ("numpy", "scipy", "scikit-learn", "skops", "pandas"),
+    "python": ("numpy",),
+    "skops": ("numpy", "scipy", "scikit-learn", "skops"),
     "onnx": ("numpy", "onnx", "onnxruntime"),
     "lightgbm": ("numpy", "scipy", "lightgbm"),
 }
 """What a worker of each lane imports."""
+_PICKLED_LIBRARIES: Final = {
+    b"sklearn.": "scikit-learn",
+    b"scipy.": "scipy",
+    b"lightgbm.": "lightgbm",
+    b"xgboost.": "xgboost",
+    b"pandas.": "pandas",
+}
+"""Distributions by the module names that a pickle of their objects holds."""
 
 
 def build_package(
@@ -72,13 +80,14 @@ def build_package(
     check_labels(facts, y)
     kept = _kept(model, X, facts, lane)
     classifier = facts.classes is not None
+    versions = _versions(kept, facts)
     methods = templates.offered(kept.lane, facts.methods, classifier=classifier)
     return write_package(
         path,
-        manifest=_manifest(facts, kept, methods),
+        manifest=_manifest(facts, kept, methods, versions),
         files={
             "__init__.py": templates.source(kept.lane, methods, classifier=classifier).encode(),
-            "requirements.txt": _requirements(kept.lane).encode(),
+            "requirements.txt": _requirements(versions).encode(),
             _FILE_NAMES[kept.lane]: kept.data,
         },
         semantic=semantic,
@@ -107,7 +116,9 @@ def _template_arguments(facts: ModelFacts) -> dict[str, Any]:
     return arguments
 
 
-def _manifest(facts: ModelFacts, kept: Conversion, methods: tuple[str, ...]) -> Manifest:
+def _manifest(
+    facts: ModelFacts, kept: Conversion, methods: tuple[str, ...], versions: dict[str, str]
+) -> Manifest:
     return Manifest(
         lane=kept.lane,
         task=facts.task,
@@ -116,24 +127,27 @@ def _manifest(facts: ModelFacts, kept: Conversion, methods: tuple[str, ...]) -> 
         inputs=facts.inputs,
         outputs=len(facts.classes) if facts.classes is not None else facts.outputs,
         methods=methods,
-        libraries={"python": platform.python_version(), **_versions(kept.lane)},
+        libraries={"python": platform.python_version(), **versions},
         agreement=kept.agreement,
         lane_reason=kept.reason,
     )
 
 
-def _versions(lane: Lane) -> dict[str, str]:
-    versions = {}
-    for name in _LIBRARIES[lane]:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
+def _versions(kept: Conversion, facts: ModelFacts) -> dict[str, str]:
+    """Return the installed versions of the libraries that the packed model needs."""
+    needed = set(_LIBRARIES[kept.lane])
+    if kept.lane == "python":
+        needed |= {name for mark, name in _PICKLED_LIBRARIES.items() if mark in kept.data}
+    if facts.columns is not None and kept.lane in {"python", "skops"}:
+        needed.add("pandas")
+    installed = {
+        distribution.name: distribution.version for distribution in importlib.metadata.distributions()
+    }
+    return {name: installed[name] for name in sorted(needed & installed.keys())}
 
 
-def _requirements(lane: Lane) -> str:
-    return "".join(f"{name}=={version}\n" for name, version in _versions(lane).items())
+def _requirements(versions: dict[str, str]) -> str:
+    return "".join(f"{name}=={version}\n" for name, version in versions.items())
 
 
 def _statistical(specification_json: bytes) -> StatisticalFile:

@@ -313,8 +313,9 @@ def _classes(subject: Subject) -> str:
         return (
             "" if answer.shape[1] == stated else f"it answers {answer.shape[1]} scores for {stated} classes"
         )
-    if subject.package.manifest is not None and subject.package.classes is not None:
-        listed = len(subject.package.classes)
+    manifest = subject.package.manifest
+    if manifest is not None and manifest.classes is not None:
+        listed = len(manifest.classes)
         return "" if listed == stated else f"skerry.json lists {listed} classes, the specification {stated}"
     low, high = answer.min(), answer.max()
     return "" if low >= 0 and high < stated else f"its labels reach from {low} to {high}, of {stated} classes"

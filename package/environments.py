@@ -36,7 +36,7 @@ import yaml
 from skerry.errors import PackageError
 
 from . import limits
-from .format import PlainLoader
+from .format import Package, PlainLoader
 
 _NAME: Final = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 _BOUND: Final = r"(?:===?|~=|!=|<=?|>=?)\s*[A-Za-z0-9.*+!_-]+"
@@ -149,6 +149,20 @@ def missing_here(requirements: Requirements) -> list[str]:
         if bound and bound.startswith("==") and bound.strip("= ") != version:
             found.append(line)
     return found
+
+
+def environment_for(package: Package, store: EnvironmentStore) -> Environment | None:
+    """Return the environment that a package asks for, made if need be; None when this interpreter will do.
+
+    Raises
+    ------
+    PackageError
+        From :func:`read_requirements` and :meth:`EnvironmentStore.environment`.
+    """
+    if package.requirements is None:
+        return None
+    requirements = read_requirements(*package.requirements)
+    return store.environment(requirements) if missing_here(requirements) else None
 
 
 class EnvironmentStore:

@@ -162,8 +162,8 @@ class Package:
     requirements
         Name and text of the requirements or environment file.
     classes
-        Labels in the order of probability columns; for a package without a manifest, the numbers
-        from 0 that the reference's format implies.
+        Labels in the order of probability columns; where no manifest lists them, the numbers from 0 that
+        the reference's format implies.
     outputs
         Numbers in one answer; None when nobody said.
     """
@@ -246,11 +246,14 @@ def write_package(
         contents[SEMANTIC_NAME] = json.dumps(semantic, indent=4, ensure_ascii=False).encode()
     for statistical in statistics:
         contents[statistical.file_name] = statistical.data
+    return pack(path, contents, manifest)
+
+
+def pack(path: Path, contents: Mapping[str, bytes], manifest: Manifest) -> Package:
+    """Write `contents` and the manifest that lists them, and return the package as read back."""
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(contents.items())}
-    contents[MANIFEST_NAME] = msgspec.json.format(
-        msgspec.json.encode(msgspec.structs.replace(manifest, files=hashes)), indent=2
-    )
-    _write_zip(path, contents)
+    listing = msgspec.json.encode(msgspec.structs.replace(manifest, files=hashes))
+    _write_zip(path, {**contents, MANIFEST_NAME: msgspec.json.format(listing, indent=2)})
     return read_package(path)
 
 
@@ -288,12 +291,12 @@ def _prefix(names: Sequence[str]) -> str:
     """Return the one top folder of a package that has no learnware.yaml at its root."""
     if YAML_NAME in names:
         return ""
-    tops = {PurePosixPath(name).parts[0] for name in names if not _is_litter(name)}
+    tops = {PurePosixPath(name).parts[0] for name in names if not is_litter(name)}
     top = tops.pop() if len(tops) == 1 else ""
     return f"{top}/" if f"{top}/{YAML_NAME}" in names else ""
 
 
-def _is_litter(name: str) -> bool:
+def is_litter(name: str) -> bool:
     """Return whether a file is what editors and systems leave behind."""
     parts = PurePosixPath(name).parts
     return "__MACOSX" in parts or "__pycache__" in parts or parts[-1] == ".DS_Store" or name.endswith("~")
@@ -481,8 +484,8 @@ def _output_dimension(semantic: Mapping[str, Any] | None) -> int | None:
 def _classes(
     manifest: Manifest | None, semantic: Mapping[str, Any] | None, task: str
 ) -> tuple[Label, ...] | None:
-    if manifest:
-        return None if manifest.classes is None else tuple(manifest.classes)
+    if manifest and manifest.classes is not None:
+        return tuple(manifest.classes)
     dimension = _output_dimension(semantic)
     return tuple(range(dimension)) if dimension and task == "classification" else None
 

@@ -115,6 +115,12 @@ class Worker:
         return self.package.classes
 
     @property
+    def _listed_classes(self) -> tuple[Label, ...] | None:
+        """The classes of the manifest: the model then answers with positions among them."""
+        manifest = self.package.manifest
+        return None if manifest is None or manifest.classes is None else self.classes
+
+    @property
     def level(self) -> Level | None:
         """The sandbox it runs in, ``A`` or ``B``; None outside any."""
         return self._process.level if self._process else None
@@ -135,13 +141,13 @@ class Worker:
         Returns
         -------
         ndarray of shape (n,) or (n, outputs)
-            For a package with a manifest and classes, labels of shape (n,); for another, whatever its
+            For a package whose manifest lists classes, labels of shape (n,); for another, whatever its
             model answers, which the reference's format allows to be labels, numbers or scores.
         """
         rows = as_rows(X)
         answer = self._call("predict", [rows], len(rows))
-        if self.package.manifest is not None and self.classes is not None:
-            return _labels(answer, self.classes, self.package.name)
+        if self._listed_classes is not None:
+            return _labels(answer, self._listed_classes, self.package.name)
         return answer
 
     def predict_proba(self, X: Any) -> Array:
@@ -160,8 +166,8 @@ class Worker:
     def finetune(self, X: Any, y: Any) -> None:
         """Adjust the model of this worker to more rows; only this process's copy of it changes."""
         rows, targets = as_rows(X), np.asarray(y)
-        if self.classes is not None and self.package.manifest is not None:
-            targets = np.asarray([self.classes.index(label) for label in targets.tolist()])
+        if self._listed_classes is not None:
+            targets = np.asarray([self._listed_classes.index(label) for label in targets.tolist()])
         self._call("finetune", [rows, targets], 0)
 
     def convert(self, X: Any, asked: str) -> bytes:

@@ -67,6 +67,21 @@ def test_models_that_learn_on_can_be_tuned(tmp_path: Path) -> None:
         assert np.abs(worker.predict(X) - regressor.predict(X)).max() > 1e-4
 
 
+def test_the_libraries_of_the_model_are_pinned_and_no_others(tmp_path: Path) -> None:
+    X = IRIS.data.to_numpy()
+    model = LogisticRegression(max_iter=1000).fit(X, SPECIES)
+    pinned = {}
+    for lane in ("python", None):
+        requirements = build(model, X, SPECIES, tmp_path / "model.zip", lane=lane).requirements
+        assert requirements is not None
+        pinned[lane] = [line.split("==")[0] for line in requirements[1].splitlines()]
+    assert pinned == {"python": ["numpy", "scikit-learn"], None: ["numpy", "onnx", "onnxruntime"]}
+    framed = LogisticRegression(max_iter=1000).fit(IRIS.data, SPECIES)
+    package = build(framed, IRIS.data, SPECIES, tmp_path / "model.zip", lane="python")
+    assert package.manifest is not None
+    assert set(package.manifest.libraries) == {"python", "numpy", "pandas", "scikit-learn"}
+
+
 def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
     model = RandomForestClassifier(5, random_state=0).fit(IRIS.data, SPECIES)
     for name in ("one", "two"):

@@ -3,13 +3,20 @@
 import base64
 import hashlib
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from skerry.errors import PackageError
-from skerry.package.environments import EnvironmentStore, Requirements, missing_here, read_requirements
+from skerry.package.environments import (
+    EnvironmentStore,
+    Requirements,
+    environment_for,
+    missing_here,
+    read_requirements,
+)
 from skerry.package.worker import Worker
 
 from .models import model_package
@@ -141,6 +148,18 @@ def test_an_environment_is_made_once_and_its_code_runs_in_the_worker_only(
     with Worker(package, python=environment.python, unconfined=True) as worker:
         assert worker.predict([[1.0, 2.0]]).tolist() == [42]
     assert (store.spied / "ran").exists()  # type: ignore[attr-defined] # unconfined, so that the spy can tell
+
+
+def test_an_environment_is_made_only_where_this_interpreter_will_not_do(
+    store: EnvironmentStore, tmp_path: Path
+) -> None:
+    package = model_package(tmp_path / "model.zip", "")
+    assert environment_for(package, store) is None
+    satisfied = replace(package, requirements=("requirements.txt", f"numpy=={np.__version__}\n"))
+    assert environment_for(satisfied, store) is None
+    other = environment_for(replace(package, requirements=("requirements.txt", "useful==1.0\n")), store)
+    assert other is not None
+    assert other.python.is_file()
 
 
 def test_an_environment_that_was_cut_short_is_made_again(store: EnvironmentStore) -> None:
