@@ -312,7 +312,9 @@ class Transport:
             self._drop(old)
         self.connections[key] = connection
         peer = connection.peer
-        self._driver.post(events.Connected(key, peer.charters, peer.node.raw, connection.outbound))
+        self._driver.post(
+            events.Connected(key, peer.charters, peer.node.raw, connection.outbound, peer.session)
+        )
         log.info("connected", peer=key.hex(), outbound=connection.outbound)
         connection.admitted.set()
         return True

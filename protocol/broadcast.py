@@ -60,8 +60,8 @@ class Broadcast:
         self._context = context
         self._branches: dict[tuple[bytes, bytes], Branch] = {}
         """(scope, peer) -> branch."""
-        self._pushed: OrderedDict[bytes, tuple[float, bytes]] = OrderedDict()
-        """Head hash -> (when, frame)."""
+        self._pushed: OrderedDict[tuple[bytes, bytes], tuple[float, bytes]] = OrderedDict()
+        """(scope, head hash) -> (when, frame)."""
         self._announced: OrderedDict[bytes, list[tuple[bytes, bytes]]] = OrderedDict()
         """Head hash -> who announced it, as (scope, peer)."""
         self._lazy_timer = False
@@ -75,6 +75,10 @@ class Broadcast:
         """Forget the link."""
         for place in [place for place in self._branches if place[1] == peer]:
             del self._branches[place]
+
+    def left(self, peer: bytes, scope: bytes) -> None:
+        """Forget a link in one tree."""
+        self._branches.pop((scope, peer), None)
 
     def eager_peers(self, scope: bytes) -> list[bytes]:
         """Return the peers that news of a scope is pushed to."""
@@ -99,7 +103,7 @@ class Broadcast:
             The peer that it came from; None for own news.
         """
         frame = MESSAGE.encode(_within_limits(news))
-        self._remember(head, frame)
+        self._remember((scope, head), frame)
         self._announced.pop(head, None)
         pushed = 0
         for (of, peer), branch in self._branches.items():
@@ -182,7 +186,7 @@ class Broadcast:
         if branch is not None:
             branch.eager = True
             branch.duplicates = 0
-        stored = self._pushed.get(message.head)
+        stored = self._pushed.get((message.scope, message.head))
         if stored is None:
             return False
         self._context.send_frame(peer, stored[1])
@@ -208,15 +212,16 @@ class Broadcast:
         longest = max((len(branch.queue) for branch in self._branches.values()), default=0)
         return {"lazy": longest, "announced": len(self._announced), "pushed": len(self._pushed)}
 
-    def _remember(self, head: bytes, frame: bytes) -> None:
-        self._pushed[head] = (self._context.now, frame)
+    def _remember(self, place: tuple[bytes, bytes], frame: bytes) -> None:
+        self._pushed[place] = (self._context.now, frame)
         while len(self._pushed) > PUSHED_FRAMES_MAX:
             self._pushed.popitem(last=False)
 
     def _set_lazy_timer(self) -> None:
         if not self._lazy_timer and any(branch.queue for branch in self._branches.values()):
             self._lazy_timer = True
-            self._context.timer(TimerKind.LAZY, LAZY_SECONDS)
+            # Drawn widely, so that of two ends of a lazy link one is early enough to spare the other.
+            self._context.timer(TimerKind.LAZY, LAZY_SECONDS * (0.5 + self._context.rng.random()))
 
 
 def _within_limits(news: News) -> News:

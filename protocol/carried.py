@@ -1,20 +1,21 @@
-"""Records of types that this version does not know: kept, passed on, and never read.
+"""Records that stand for themselves: those of types that this version does not know, and admissions.
 
-Theory of operation. What :func:`~skerry.protocol.records.verify_record` accepts is an entry of the scope's
-set under its own hash, so that repair spreads it like a head; what is new is sent on at once to the peers
-that news is pushed to. It ends with its lease, or when its owner's charters no longer cover its key.
+Theory of operation. A record that verified is an entry of its scope's set under its own hash, so that repair
+spreads it like a head; what is new is sent on at once to the peers that news is pushed to. It ends with its
+lease, or when its owner's charters no longer cover its key. A record of unknown type is never read.
 
 Rules of this file:
 
-1. Of one owner ``CARRIED_PER_OWNER_MAX`` records are kept: those issued last, then by hash. That follows from
-   the set alone, so all nodes keep the same ones whatever the order in which they came.
+1. Of one owner so many records are kept: those issued last, then by hash. That follows from the set alone,
+   so all nodes keep the same ones whatever the order in which they came.
 2. Who sends a record that does not make it into the quota is not blamed: it may have known fewer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from .broadcast import Broadcast
 from .context import Context
@@ -23,18 +24,20 @@ from .envelope import RECORD_HEADER, Envelope, RecordHeader, Verified, open_enve
 from .errors import RemoteProtocolError
 from .hashing import tagged_hash
 from .history import Because
-from .limits import CARRIED_MAX, CARRIED_PER_OWNER_MAX, CLOCK_TOLERANCE_SECONDS
+from .limits import CARRIED_MAX, CLOCK_TOLERANCE_SECONDS
 from .messages import Records
 from .owners import Owners
 from .reconcile import Entry, HeadSet
-from .records import verify_record
+from .records import KNOWN_TYPES, verify_record
 from .trust import OwnerTrust
 from .violations import Violation
 
+R = TypeVar("R", bound=RecordHeader)
+
 
 @dataclass(slots=True)
-class Carried:
-    """The records of unknown type in one scope.
+class Carried(Generic[R]):
+    """The records of one kind in one scope.
 
     Parameters
     ----------
@@ -44,16 +47,22 @@ class Carried:
         Empty for public, else the group's id.
     entries
         The scope's set, which the records become part of.
+    verify
+        Verifies an envelope against its owner's charters at a wall-clock time.
+    per_owner_max
+        How many records one owner may have here.
     """
 
     context: Context
     scope: bytes
     entries: HeadSet
-    records: dict[bytes, Verified[RecordHeader]] = field(default_factory=dict)
+    verify: Callable[[bytes, OwnerTrust, int], Verified[R]]
+    per_owner_max: int
+    records: dict[bytes, Verified[R]] = field(default_factory=dict)
     """By hash."""
     _of_owner: dict[bytes, list[bytes]] = field(default_factory=dict)
 
-    def keep(self, record: Verified[RecordHeader], *, own: bool = False) -> bool:
+    def keep(self, record: Verified[R], *, own: bool = False) -> bool:
         """Keep a verified record when it is new and within its owner's quota; return whether it is kept."""
         if record.hash in self.records or len(self.records) >= CARRIED_MAX:
             return False
@@ -61,10 +70,10 @@ class Carried:
         self.records[record.hash] = record
         self._of_owner.setdefault(owner, []).append(record.hash)
         ranked = sorted(self._of_owner[owner], key=self._rank, reverse=True)
-        for digest in ranked[CARRIED_PER_OWNER_MAX:]:
+        for digest in ranked[self.per_owner_max :]:
             self._forget(digest, stored=digest != record.hash)
             if digest == record.hash:
-                self.context.note(owner, Because.REFUSED, "quota: records of an unknown type")
+                self.context.note(owner, Because.REFUSED, "quota: too many records of one kind")
                 return False
         self.entries.put(record.hash, Entry(0, 1, tagged_hash("skerry/carried/1", record.hash)))
         self.context.store(PutRecord(self.scope, record.hash, record.raw, own))
@@ -80,10 +89,14 @@ class Carried:
         """Drop what an owner's new charters no longer cover."""
         for digest in list(self._of_owner.get(trust.owner, ())):
             try:
-                verify_record(self.records[digest].raw, trust, self.context.wall)
+                self.verify(self.records[digest].raw, trust, self.context.wall)
             except RemoteProtocolError as error:
                 self.context.note(trust.owner, Because.REFUSED, f"{error.violation}: by newer charters")
                 self._forget(digest, stored=True)
+
+    def drop(self, digest: bytes) -> None:
+        """Drop a record."""
+        self._forget(digest, stored=True)
 
     def _rank(self, digest: bytes) -> tuple[int, bytes]:
         return self.records[digest].value.issued, digest
@@ -112,7 +125,7 @@ class Carrier:
         context: Context,
         owners: Owners,
         broadcast: Broadcast,
-        carried_for: Callable[[bytes | None, bytes], Carried | None],
+        carried_for: Callable[[bytes | None, bytes], Carried[RecordHeader] | None],
     ) -> None:
         self._context = context
         self._owners = owners
@@ -142,12 +155,15 @@ class Carrier:
         self._pass_on(header.scope, header.owner, raw, besides=peer)
         return True
 
-    def restore(self, raw: bytes) -> None:
-        """Take over a record from the disk; what does not verify any more is left out."""
-        try:
-            self.take(None, raw, open_envelope(raw))
-        except RemoteProtocolError:
-            return
+    def restore(self, records: Iterable[bytes]) -> None:
+        """Take over records of unknown type from the disk; what does not verify any more is left out."""
+        for raw in records:
+            try:
+                envelope = open_envelope(raw)
+                if envelope.type not in KNOWN_TYPES:
+                    self.take(None, raw, envelope)
+            except RemoteProtocolError:
+                continue
 
     def _pass_on(self, scope: bytes, owner: bytes, raw: bytes, besides: bytes | None) -> None:
         for message in records_of(self._owners, owner, raw):

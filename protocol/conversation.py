@@ -14,15 +14,16 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from .admission import ADMISSION_TYPE
 from .broadcast import GRAFT, Broadcast
 from .card import verify_card
 from .carried import Carried, Carrier
 from .context import Context
 from .effects import RecordsTaken
-from .envelope import RECORD_HEADER, Envelope, Verified, open_envelope
+from .envelope import RECORD_HEADER, Envelope, RecordHeader, Verified, open_envelope
 from .errors import RemoteProtocolError
 from .events import TakeRecords
 from .exchange import (
@@ -38,17 +39,33 @@ from .exchange import (
     Ranges,
     RecordsRequest,
 )
+from .groups import Groups, Hooks
 from .head import HEAD, HEAD_TYPE
 from .history import Because
 from .index import Change, Held, Index, Outcome
+from .limits import CARD_WORK, CHAIN_WORK, ENVELOPE_WORK
 from .membership import NODES, Membership
-from .messages import MESSAGE, Cards, CardsRequest, Digest, Missing, News, Records, Tree, TreeRequest, chunk
+from .messages import (
+    MESSAGE,
+    Cards,
+    CardsRequest,
+    Digest,
+    Missing,
+    News,
+    Records,
+    RosterTips,
+    Tree,
+    TreeRequest,
+    chunk,
+)
+from .messages import Groups as GroupsMessage
 from .node_record import NODE_RECORD, NODE_TYPE, NodeRecord, verify_node_record
 from .owners import Owners
 from .publishing import Publishing
 from .pulls import PULL, Pulls
 from .records import KNOWN_TYPES
 from .repair import RECORDS, Repair
+from .roster import ROSTER_TYPE
 from .violations import Violation
 
 PUBLIC = b""
@@ -64,8 +81,10 @@ class Conversation:
         self.indexes = {PUBLIC: Index(context, self.owners, PUBLIC)}
         self.membership = Membership(context, self.owners)
         self.repair = Repair(context, self.owners, self.index_for)
-        self.pulls = Pulls(context, self._became_whole)
+        self.pulls = Pulls(context, self._became_whole, self._shares)
         self.broadcast = Broadcast(context)
+        hooks = Hooks(self._scope_opened, self._scope_closed, self.repair.send_digest, self._settled)
+        self.groups = Groups(context, self.owners, self.broadcast, self.indexes, hooks)
         self.carrier = Carrier(context, self.owners, self.broadcast, self._carried_for)
         self.publishing = Publishing(context, self.owners, self._announce)
         self._handlers: dict[type, Callable[[bytes, Any], object]] = {
@@ -88,6 +107,8 @@ class Conversation:
             CardsRequest: self._cards_requested,
             Cards: self.pulls.cards,
             Missing: self._missing,
+            GroupsMessage: self.groups.greeted,
+            RosterTips: self.groups.tips,
         }
 
     def receive(self, peer: bytes, frame: bytes) -> None:
@@ -112,6 +133,7 @@ class Conversation:
         self.broadcast.disconnected(peer)
         self.repair.disconnected(peer)
         self.pulls.disconnected(peer)
+        self.groups.disconnected(peer)
 
     def verify_record(self, raw: bytes) -> Verified[NodeRecord]:
         """Verify a node record against the charters known; raise ``key-unknown`` when there are none."""
@@ -125,8 +147,7 @@ class Conversation:
 
     def scopes_of(self, peer: bytes) -> list[bytes]:
         """Return the scopes that may be spoken of with a peer."""
-        del peer
-        return [PUBLIC]
+        return [PUBLIC, *self.groups.open_to(peer)]
 
     def index_for(self, peer: bytes, scope: bytes) -> Index | None:
         """Return the index of a scope, None when the peer has no part in it."""
@@ -140,12 +161,54 @@ class Conversation:
         taken = 0
         for raw in event.envelopes:
             try:
-                taken += self.carrier.take(None, raw, open_envelope(raw), own=True)
+                envelope = open_envelope(raw)
+                part = self.groups if envelope.type in (ROSTER_TYPE, ADMISSION_TYPE) else self.carrier
+                taken += part.take(None, raw, envelope, own=True)
             except RemoteProtocolError as error:
                 refused.append(str(error))
         self.context.deliver(RecordsTaken(event.token, taken, tuple(refused)))
 
-    def _carried_for(self, peer: bytes | None, scope: bytes) -> Carried | None:
+    def holds_record(self, scope: bytes, digest: bytes) -> bool:
+        """Return whether a roster, an admission or a record of unknown type is held."""
+        group, index = self.groups.groups.get(scope), self.indexes.get(scope)
+        if group is not None and digest in group.rosters.known:
+            return True
+        return index is not None and any(digest in item.records for item in index.kept)
+
+    def _index_of(self, peer: bytes, envelope: Envelope) -> Index | None:
+        """Return the index that a head belongs to; None when it was shared with the peer and is no longer.
+
+        Raises
+        ------
+        RemoteProtocolError
+            The peer has no part in it: for a peer, it does not exist.
+        """
+        scope = _scope_of(envelope)
+        index = self.index_for(peer, scope)
+        if index is None and not self.groups.may_have_been_shared(peer, scope):
+            raise RemoteProtocolError(Violation.UNEXPECTED, "a head of a scope not shared", where="head")
+        return index
+
+    def _shares(self, peer: bytes, scope: bytes) -> bool:
+        return self.index_for(peer, scope) is not None
+
+    def _scope_opened(self, peer: bytes, scope: bytes) -> None:
+        """Begin to speak of a group with a peer."""
+        self.broadcast.connected(peer, [scope])
+        self.publishing.connected(peer, scope)
+        self.repair.send_digest(peer, scope)
+
+    def _scope_closed(self, peer: bytes, scope: bytes) -> None:
+        """Speak of a group with a peer no more."""
+        self.broadcast.left(peer, scope)
+        self.repair.broken(peer, scope)
+        self.pulls.disconnected(peer)
+
+    def _settled(self, index: Index, keys: Iterable[bytes]) -> None:
+        for key in keys:
+            self.pulls.settled(index, key)
+
+    def _carried_for(self, peer: bytes | None, scope: bytes) -> Carried[RecordHeader] | None:
         index = self.indexes.get(scope) if peer is None else self.index_for(peer, scope)
         return None if index is None else index.carried
 
@@ -163,11 +226,15 @@ class Conversation:
         """Hold all that is held of an owner against its new charters."""
         for owner in owners:
             for index in self.indexes.values():
-                for key in index.recheck(owner):
-                    self.pulls.settled(index, key)
+                self._settled(index, index.recheck(owner))
+        self.groups.update()
 
     def _records(self, peer: bytes, message: Records) -> None:
         """Learn charters first, since the envelopes need them; one bad envelope does not spoil the others."""
+        asked = any(kind in (RECORDS, GRAFT, NODES[0]) for kind, _ in self.context.peers[peer].promises)
+        work = CHAIN_WORK * len(message.charters) + ENVELOPE_WORK * len(message.envelopes)
+        if not asked and not self.context.pays(peer, work):
+            return
         changed, failure = self.owners.learn_all(message.charters)
         self.charters_changed(changed)
         news = bool(changed)
@@ -191,13 +258,15 @@ class Conversation:
             if not self.membership.holds(envelope.hash):
                 self.membership.admit(self.verify_record(raw), peer)
             return False
+        if kind in (ROSTER_TYPE, ADMISSION_TYPE):
+            return self.groups.take(peer, raw, envelope)
         if kind not in KNOWN_TYPES:
             return self.carrier.take(peer, raw, envelope)
         if kind != HEAD_TYPE:
             return False
-        index = self.index_for(peer, _scope_of(envelope))
+        index = self._index_of(peer, envelope)
         if index is None:
-            raise RemoteProtocolError(Violation.UNEXPECTED, "a head of a scope not shared", where="records")
+            return False
         outcome, key = index.admit(raw, envelope)
         if outcome in (Outcome.NEW, Outcome.DISPUTED):
             self._head_came(index, key, peer)
@@ -226,13 +295,15 @@ class Conversation:
             return
         if message.envelope:
             self._take_envelope(peer, message.envelope)
-        self.publishing.answered()
+        self.publishing.answered(message.scope)
 
     def _news(self, peer: bytes, message: News) -> None:
+        if not self.context.pays(peer, ENVELOPE_WORK + len(message.cards)):
+            return
         envelope = open_envelope(message.envelope)
-        index = self.index_for(peer, _scope_of(envelope))
+        index = self._index_of(peer, envelope)
         if index is None:
-            raise RemoteProtocolError(Violation.UNEXPECTED, "news of a scope not shared", where="news")
+            return
         try:
             outcome, key = index.admit(message.envelope, envelope)
         except RemoteProtocolError as error:
@@ -308,7 +379,7 @@ class Conversation:
     def _cards_requested(self, peer: bytes, message: CardsRequest) -> None:
         held = self._shown(peer, message.head)
         cards = [] if held is None else [held.cards[item] for item in message.hashes if item in held.cards]
-        if not cards or not self.context.peers[peer].spend(len(cards), self.context.now):
+        if not cards or not self.context.peers[peer].spend(CARD_WORK * len(cards), self.context.now):
             self.context.send(peer, Missing(message.head))
             return
         for part in chunk(cards):

@@ -163,6 +163,22 @@ class DropRecord:
     hash: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class PutGroup:
+    """When a registrar or admin last named this node's newest rosters of a group as the newest."""
+
+    group: bytes
+    refreshed: int
+    """Wall clock, seconds since 1970 UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropGroup:
+    """Forget a group: its time, and all its records."""
+
+    group: bytes
+
+
 StoreOperation = (
     PutCharters
     | PutHead
@@ -174,6 +190,8 @@ StoreOperation = (
     | PutAnchors
     | PutRecord
     | DropRecord
+    | PutGroup
+    | DropGroup
 )
 
 
@@ -274,6 +292,21 @@ class RecordsTaken:
     """Why the others were not taken, one line each."""
 
 
+@dataclass(frozen=True, slots=True)
+class GroupChanged:
+    """The members of a group, or whether this node serves it, changed."""
+
+    group: bytes
+    version: int
+    """The highest version of its rosters."""
+    forked: bool
+    """Admins made rosters that do not know of each other: only who stands in all of them counts."""
+    serving: bool
+    """Whether this node is a member whose rosters are fresh enough to serve the group."""
+    members: tuple[tuple[bytes, str, bytes], ...]
+    """(owner, role, invited by), admitted ones included."""
+
+
 Delivery = (
     CardsChanged
     | Published
@@ -283,6 +316,7 @@ Delivery = (
     | Disputed
     | WhyReport
     | RecordsTaken
+    | GroupChanged
 )
 
 

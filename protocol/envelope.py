@@ -140,6 +140,21 @@ def sign_record(record_type: str, body: bytes, signers: Sequence[SignatureScheme
     return envelope
 
 
+def cosign(envelope: Envelope, signer: SignatureScheme) -> Envelope:
+    """Return the envelope with one more signature: for records that several people sign on their machines.
+
+    Raises
+    ------
+    LocalProtocolError
+        It has the signature already, or no room for it.
+    """
+    signature = Signature(signer.public_key, signer.sign(record_domain(envelope.type), envelope.body))
+    if signer.public_key in envelope.signers or len(envelope.signatures) >= ENVELOPE_SIGNATURES_MAX:
+        raise LocalProtocolError("a record needs 1 to 16 distinct signers", where=envelope.type)
+    signatures = sorted((*envelope.signatures, signature), key=lambda item: item.key)
+    return Envelope(envelope.type, envelope.body, tuple(signatures))
+
+
 def open_envelope(raw: bytes, record_type: str | None = None) -> Envelope:
     """Decode an envelope whose signers stand in order; nothing is verified yet.
 

@@ -82,6 +82,9 @@ class Connected:
     """The peer's signed node record."""
     outbound: bool
     """Whether this node dialled."""
+    session: bytes = b""
+    """What the nonces of both greetings gave (:attr:`~skerry.protocol.hello.PeerIdentity.session`); with none
+    nothing is said about groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,13 @@ class TakeRecords:
     """The charter chains that they need."""
 
 
+@dataclass(frozen=True, slots=True)
+class LeaveGroup:
+    """Take part in a group no more: all of it is forgotten. Joining is its first roster in TakeRecords."""
+
+    group: bytes
+
+
 Event = (
     Started
     | WallClock
@@ -179,4 +189,5 @@ Event = (
     | SketchVerdict
     | Why
     | TakeRecords
+    | LeaveGroup
 )

@@ -24,6 +24,7 @@ from .charter import ROLE_SERVE
 from .encoding import Format, Hash, HashOrNone, Key, Natural
 from .envelope import Verified, check_times, open_envelope, sign_record, verify_signatures
 from .errors import LocalProtocolError, RemoteProtocolError
+from .hashing import tagged_hash
 from .limits import ENVELOPE_BYTES_MAX, HELLO_BYTES_MAX, HELLO_LEASE_SECONDS, WORD_CHARACTERS_MAX, WORK_BITS
 from .messages import MESSAGE, Hello, HelloProof
 from .node_record import NODE_RECORD, SUPPORTED_VERSIONS, NodeRecord, verify_node_record
@@ -96,12 +97,15 @@ class PeerIdentity:
         The chain that it showed.
     version
         The protocol version to speak.
+    session
+        What names this connection at both ends, from both nonces; 32 bytes.
     """
 
     trust: OwnerTrust
     node: Verified[NodeRecord]
     charters: tuple[bytes, ...]
     version: int
+    session: bytes
 
     @property
     def node_key(self) -> bytes:
@@ -175,6 +179,7 @@ class Handshake:
         self._hello = Hello(SUPPORTED_VERSIONS, network, nonce)
         self._own = MESSAGE.encode(self._hello)
         self._peer = b""
+        self._peer_nonce = b""
         self._version = 0
         self._phase = _Phase.NEW
 
@@ -229,6 +234,7 @@ class Handshake:
         if len(frame) > HELLO_BYTES_MAX:
             raise RemoteProtocolError(Violation.TOO_LARGE, f"{len(frame)} bytes", where="hello")
         self._peer = frame
+        self._peer_nonce = hello.nonce
         signer = self._identity.signer
         body = HelloBody(
             owner=_owner_of(self._identity.node),
@@ -252,7 +258,11 @@ class Handshake:
             trust = resolve(known, trust)
         node = verify_node_record(message.node, trust, self._now)
         self._verify_proof(message.proof, trust, node.value)
-        return PeerIdentity(trust, node, message.charters, self._version)
+        return PeerIdentity(trust, node, message.charters, self._version, self._session())
+
+    def _session(self) -> bytes:
+        nonces = (self._hello.nonce, self._peer_nonce)
+        return tagged_hash("skerry/session/1", *(nonces if self._role is Role.CLIENT else nonces[::-1]))
 
     def _verify_proof(self, raw: bytes, trust: OwnerTrust, node: NodeRecord) -> None:
         envelope = open_envelope(raw, HELLO_TYPE)

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from skerry.errors import SkerryError
 
@@ -32,10 +33,11 @@ from .errors import RemoteProtocolError
 from .hashing import tagged_hash
 from .head import HEAD, HEAD_TYPE, Head, Relation, relate, verify_head
 from .history import Because
-from .limits import CLOCK_TOLERANCE_SECONDS, HEADS_MAX
+from .limits import CARRIED_PER_OWNER_MAX, CLOCK_TOLERANCE_SECONDS, HEADS_MAX
 from .owners import Owners
 from .reconcile import Entry as SetEntry
 from .reconcile import HeadSet
+from .records import verify_record
 from .snapshot import StoredCatalogue
 from .violations import Violation
 
@@ -100,15 +102,35 @@ class Change:
 
 
 class Index:
-    """The heads and catalogues of one scope."""
+    """The heads and catalogues of one scope.
 
-    def __init__(self, context: Context, owners: Owners, scope: bytes) -> None:
+    Parameters
+    ----------
+    context, owners
+        Shared with the other parts of the state.
+    scope
+        Empty for public, else the group's id.
+    may_publish
+        Whether an owner may show cards here; all may when None.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        owners: Owners,
+        scope: bytes,
+        may_publish: Callable[[bytes], bool] | None = None,
+    ) -> None:
         self._context = context
+        self._may_publish = may_publish
         self._owners = owners
         self.scope = scope
         self.heads: dict[bytes, Held] = {}
         self.set = HeadSet()
-        self.carried = Carried(context, scope, self.set)
+        self.carried = Carried(context, scope, self.set, verify_record, CARRIED_PER_OWNER_MAX)
+        """Records of unknown type."""
+        self.kept: list[Carried[Any]] = [self.carried]
+        """All records that are part of the set beside heads and charters."""
         self._by_hash: dict[bytes, bytes] = {}
         """Hash of a held or shown head -> node key."""
 
@@ -122,11 +144,9 @@ class Index:
     def envelopes(self, key: bytes) -> list[tuple[bytes, bytes]]:
         """Return (owner, envelope) of what proves the state of a node key; of an owner, no envelope."""
         held = self.heads.get(key)
-        record = self.carried.records.get(key)
-        if record is not None:
-            return [(record.value.owner, record.raw)]
         if held is None:
-            return [(key, b"")]
+            kept = (item.records[key] for item in self.kept if key in item.records)
+            return [(record.value.owner, record.raw) for record in kept] or [(key, b"")]
         proof = [held.head] if held.other is None else [held.head, held.other]
         return [(item.value.owner, item.raw) for item in proof]
 
@@ -154,6 +174,8 @@ class Index:
         trust = self._owners.get(value.owner)
         if trust is None or value.epoch > trust.charter.epoch:
             return Outcome.NO_CHARTERS, value.node_key
+        if self._may_publish is not None and not self._may_publish(value.owner):
+            raise RemoteProtocolError(Violation.NOT_MEMBER, "by the newest roster", where="head")
         return self._hold(verify_head(raw, trust, self._context.wall)), value.node_key
 
     def _holds(self, key: bytes, digest: bytes) -> bool:
@@ -371,7 +393,8 @@ class Index:
 
     def expire(self) -> list[bytes]:
         """Drop the heads whose lease has ended for everybody; return their keys."""
-        self.carried.expire()
+        for kept in self.kept:
+            kept.expire()
         oldest = self._context.wall - CLOCK_TOLERANCE_SECONDS
         ended = [key for key, held in self.heads.items() if held.head.value.lease < oldest]
         for key in ended:
@@ -384,11 +407,13 @@ class Index:
     def recheck(self, owner: bytes) -> list[bytes]:
         """Drop the heads that an owner's new charters no longer cover; return their keys."""
         trust = self._owners.get(owner)
-        dropped = []
-        if trust is not None:
-            self.carried.recheck(trust)
+        dropped: list[bytes] = []
+        if trust is None:
+            return dropped
+        for kept in self.kept:
+            kept.recheck(trust)
         for key, held in list(self.heads.items()):
-            if held.head.value.owner != owner or trust is None:
+            if held.head.value.owner != owner:
                 continue
             try:
                 verify_head(held.head.raw, trust, self._context.wall)
@@ -396,7 +421,7 @@ class Index:
                 self._context.note(key, Because.REFUSED, f"{error.violation}: by newer charters")
                 self.drop(key)
                 dropped.append(key)
-        if trust is not None and (dropped or owner in self.set or owner in self.owners_held()):
+        if dropped or owner in self.set or owner in self.owners_held():
             self.put_charters(owner)
         return dropped
 

@@ -236,7 +236,7 @@ NODES_KNOWN_MAX = 96
 LINKS_CHOSEN_MIN = 3
 """Links of a node's own choice, which inbound ones never push out."""
 
-LINKS_TARGET = 5
+LINKS_TARGET = 4
 """Links that a node dials for: a random graph of that degree stays connected when 30 % of its nodes die."""
 
 LINKS_MAX = 12
@@ -390,7 +390,7 @@ PUSHED_FRAMES_MAX = 256
 PUSHED_FRAMES_SECONDS = 60.0
 """How long."""
 
-LAZY_SECONDS = 0.2
+LAZY_SECONDS = 0.4
 """How long announcements are collected: who hears of a head meanwhile need not announce it back."""
 
 LAZY_QUEUE_MAX = 1000

@@ -30,11 +30,13 @@ from .limits import (
     ENVELOPE_BYTES_MAX,
     FRAME_BYTES_MAX,
     FRAME_ITEMS_MAX,
+    GROUPS_MAX,
     ITEM_BYTES_OVERHEAD,
     MESSAGE_BYTES_OVERHEAD,
     MESSAGE_TYPE_CHARACTERS_MAX,
     NETWORK_CHARACTERS_MAX,
     REMOVED_IDS_MAX,
+    ROSTER_TIPS_MAX,
     TREE_BITS_MAX,
 )
 from .node_record import Versions
@@ -135,6 +137,19 @@ class Missing(Struct, frozen=True, tag_field="type", tag="missing"):
     head: Hash
 
 
+class Groups(Struct, frozen=True, tag_field="type", tag="groups"):
+    """The sender's groups, blinded for this connection; always ``GROUPS_MAX`` tags, the rest at random."""
+
+    tags: Annotated[tuple[Hash, ...], Meta(min_length=GROUPS_MAX, max_length=GROUPS_MAX)]
+
+
+class RosterTips(Struct, frozen=True, tag_field="type", tag="roster"):
+    """The hashes of the newest rosters of a group that the sender knows."""
+
+    scope: Hash
+    tips: Annotated[tuple[Hash, ...], Meta(min_length=1, max_length=ROSTER_TIPS_MAX)]
+
+
 MESSAGE_TYPES: tuple[type[Struct], ...] = (
     Hello,
     HelloProof,
@@ -146,6 +161,8 @@ MESSAGE_TYPES: tuple[type[Struct], ...] = (
     Cards,
     News,
     Missing,
+    Groups,
+    RosterTips,
     *EXCHANGE_TYPES,
 )
 """Every message of this version."""

@@ -53,7 +53,8 @@ class Publishing:
         self._announce = announce
         self._waiting: deque[tuple[Index, Publish]] = deque()
         self._asked_since: float | None = None
-        self._answered = False
+        self._answered: set[bytes] = set()
+        """Scopes in which a peer told this node's own newest head, or there is nobody to ask."""
         self.has_signed = False
         """Whether this node signed a head since it started."""
 
@@ -64,7 +65,7 @@ class Publishing:
             return
         self._waiting.append((index, event))
         if not anybody:
-            self._answered = True
+            self._answered.add(index.scope)
         self.go_on()
 
     def start(self, owner: bytes) -> None:
@@ -75,7 +76,7 @@ class Publishing:
 
     def connected(self, peer: bytes, scope: bytes) -> None:
         """Ask a peer for this node's own newest head, until one has answered."""
-        if not self._answered:
+        if scope not in self._answered:
             self._context.send(peer, NewestRequest(scope))
 
     def requested(self, peer: bytes, index: Index) -> None:
@@ -83,16 +84,15 @@ class Publishing:
         held = index.heads.get(peer)
         self._context.send(peer, Newest(index.scope, b"" if held is None else held.head.raw))
 
-    def answered(self) -> None:
+    def answered(self, scope: bytes) -> None:
         """Note that a peer told what it knows; the head that it sent was admitted before."""
-        self._answered = True
+        self._answered.add(scope)
         self.go_on()
 
     def tick(self) -> None:
         """Do what the OWN_HEAD timer is for."""
         if self._asked_since is None:
             return
-        self._answered = True
         self.go_on()
         if self._waiting:
             self._context.timer(TimerKind.OWN_HEAD, 1.0)
@@ -125,10 +125,10 @@ class Publishing:
         return {"publications": len(self._waiting)}
 
     def _may_sign(self, index: Index) -> bool:
-        if not self._answered:
+        waited = self._context.now - (self._asked_since or 0.0)
+        if index.scope not in self._answered and waited < OWN_HEAD_SECONDS:
             return False
         held = index.heads.get(self._context.key)
-        waited = self._context.now - (self._asked_since or 0.0)
         return held is None or held.whole or waited >= OWN_CATALOGUE_SECONDS
 
     def _sign_publication(self, index: Index, event: Publish) -> None:

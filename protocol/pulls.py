@@ -59,10 +59,18 @@ class Pulls:
     ----------
     finished
         Called when a catalogue became whole, with the peer that gave the last part.
+    shares
+        Whether a peer may be spoken with about a scope.
     """
 
-    def __init__(self, context: Context, finished: Callable[[Index, Change, bytes | None], None]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        finished: Callable[[Index, Change, bytes | None], None],
+        shares: Callable[[bytes, bytes], bool],
+    ) -> None:
         self._context = context
+        self._shares = shares
         self._finished = finished
         self._wanted: dict[tuple[bytes, bytes], Wanted] = {}
         self._timer = False
@@ -217,7 +225,10 @@ class Pulls:
         wanted.sources = [source for source in wanted.sources if source in self._context.peers]
         if wanted.sources:
             return
-        others = [peer for peer in self._context.peers if peer not in wanted.failed]
+        scope = wanted.index.scope
+        others = [
+            peer for peer in self._context.peers if peer not in wanted.failed and self._shares(peer, scope)
+        ]
         if others:
             wanted.sources.append(self._context.rng.choice(others))
             return

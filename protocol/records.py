@@ -8,6 +8,7 @@ stricter rules.
 
 from __future__ import annotations
 
+from .admission import ADMISSION_TYPE
 from .charter import CHARTER_TYPE
 from .envelope import (
     RECORD_HEADER,
@@ -24,10 +25,11 @@ from .head import HEAD_TYPE
 from .hello import HELLO_TYPE
 from .limits import UNKNOWN_LEASE_SECONDS_MAX
 from .node_record import NODE_TYPE
+from .roster import ROSTER_TYPE
 from .trust import OwnerTrust, check_key
 from .violations import Violation
 
-KNOWN_TYPES = frozenset({CHARTER_TYPE, HEAD_TYPE, NODE_TYPE, HELLO_TYPE})
+KNOWN_TYPES = frozenset({CHARTER_TYPE, HEAD_TYPE, NODE_TYPE, HELLO_TYPE, ROSTER_TYPE, ADMISSION_TYPE})
 
 
 def verify_record(raw: bytes, trust: OwnerTrust, now: int) -> Verified[RecordHeader]:

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from .card import card_hash
 from .effects import (
     DropCatalogue,
+    DropGroup,
     DropNodeRecord,
     DropRecord,
     PutAnchors,
     PutCatalogue,
     PutCharters,
+    PutGroup,
     PutHead,
     PutNodeRecord,
     PutPendingCards,
@@ -54,6 +56,9 @@ class Snapshot:
     records: dict[tuple[bytes, bytes], bytes] = field(default_factory=dict)
     """(scope, hash) -> envelope of a roster, an admission or a record of a later type."""
 
+    groups: dict[bytes, int] = field(default_factory=dict)
+    """Group -> wall clock of the last word that its rosters are the newest."""
+
     def apply(self, operation: StoreOperation) -> None:
         """Carry out one operation."""
         match operation:
@@ -75,10 +80,20 @@ class Snapshot:
                 self.node_records.pop(node_key, None)
             case PutAnchors(node_keys):
                 self.anchors = node_keys
+            case PutRecord() | DropRecord() | PutGroup() | DropGroup():
+                self._apply_to_records(operation)
+
+    def _apply_to_records(self, operation: PutRecord | DropRecord | PutGroup | DropGroup) -> None:
+        match operation:
             case PutRecord(scope, digest, envelope):
                 self.records[scope, digest] = envelope
             case DropRecord(scope, digest):
                 self.records.pop((scope, digest), None)
+            case PutGroup(group, refreshed):
+                self.groups[group] = refreshed
+            case DropGroup(group):
+                self.groups.pop(group, None)
+                self.records = {place: raw for place, raw in self.records.items() if place[0] != group}
 
     def _put_catalogue(self, operation: PutCatalogue) -> None:
         held = self.catalogues.setdefault((operation.scope, operation.node_key), StoredCatalogue())

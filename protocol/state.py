@@ -25,7 +25,7 @@ from typing import Any
 
 from .context import Context, StateConfig
 from .conversation import PUBLIC, Conversation
-from .effects import DropCatalogue, DropRecord, Effect
+from .effects import DropCatalogue, DropRecord, Effect, PublishRefused
 from .envelope import Verified
 from .errors import LocalProtocolError, RemoteProtocolError
 from .events import (
@@ -34,6 +34,7 @@ from .events import (
     ConnectFailed,
     Disconnected,
     Event,
+    LeaveGroup,
     Publish,
     Received,
     Renew,
@@ -45,6 +46,7 @@ from .events import (
     WallClock,
     Why,
 )
+from .groups import Groups
 from .hello import Identity
 from .history import Because
 from .index import Held
@@ -108,6 +110,7 @@ class State:
             SketchVerdict: self._sketch_verdict,
             Why: self._why,
             TakeRecords: self._parts.take_records,
+            LeaveGroup: self._leave,
         }
 
     def handle(self, event: Event, now: float) -> list[Effect]:
@@ -157,21 +160,21 @@ class State:
         """Take over what the disk holds; what does not verify any more is left out."""
         self._context.loading = True
         trust, _ = self._parts.owners.learn(self._own_charters)
-        self._owner = trust.owner
+        self._owner = self._parts.groups.owner = trust.owner
         self._parts.owners.learn_all(chain for chains in snapshot.chains.values() for chain in chains)
+        self._parts.groups.restore(snapshot.records.values(), snapshot.groups)
         for (scope, _), stored in snapshot.catalogues.items():
             held = self._parts.indexes[scope].restore(stored) if scope in self._parts.indexes else None
             if held is not None and not held.whole:
                 self._parts.pulls.want(self._parts.indexes[scope], held, None, dict(stored.pending))
         self._restore_records(snapshot)
-        for raw in snapshot.records.values():
-            self._parts.carrier.restore(raw)
+        self._parts.carrier.restore(snapshot.records.values())
         self._context.loading = False
         for scope, node_key in snapshot.catalogues:
             if scope not in self._parts.indexes or node_key not in self._parts.indexes[scope].heads:
                 self._context.store(DropCatalogue(scope, node_key))
         for scope, digest in snapshot.records:
-            if scope not in self._parts.indexes or digest not in self._parts.indexes[scope].carried.records:
+            if not self._parts.holds_record(scope, digest):
                 self._context.store(DropRecord(scope, digest))
 
     def _restore_records(self, snapshot: Snapshot) -> None:
@@ -224,6 +227,7 @@ class State:
         self._parts.broadcast.connected(event.peer, self._parts.scopes_of(event.peer))
         self._parts.membership.connected(event.peer, outbound=event.outbound)
         self._parts.membership.admit(record, event.peer)
+        self._parts.groups.connected(event.peer, event.session)
         for scope in self._parts.scopes_of(event.peer):
             self._parts.publishing.connected(event.peer, scope)
             if event.outbound:
@@ -235,6 +239,9 @@ class State:
         index = self._parts.indexes.get(event.scope)
         if index is None:
             raise LocalProtocolError("publishing in an unknown scope", where=event.scope.hex())
+        if event.scope != PUBLIC and not self._parts.groups.may_publish(event.scope, self._owner):
+            self._context.deliver(PublishRefused(event.token, "not a publisher in the group"))
+            return
         anybody = self._bootstrap_known or bool(self._parts.membership.known)
         self._parts.publishing.publish(index, event, anybody=anybody)
 
@@ -248,6 +255,9 @@ class State:
         parts = self._parts
         report = explain(event, self._context, parts.owners, parts.indexes, parts.membership.known)
         self._context.deliver(report)
+
+    def _leave(self, event: LeaveGroup) -> None:
+        self._parts.groups.leave(event.group)
 
     def _wall_clock(self, event: WallClock) -> None:
         self._context.set_wall(event.wall)
@@ -298,6 +308,7 @@ class State:
         self._parts.broken_promises()
         self._parts.broadcast.expire()
         self._parts.want_incomplete()
+        self._parts.groups.tick()
         for index in self._parts.indexes.values():
             for key in index.expire():
                 self._parts.pulls.settled(index, key)
@@ -349,6 +360,10 @@ class State:
             **self._parts.repair.queues(),
             **self._parts.publishing.queues(),
         }
+
+    def groups(self) -> Groups:
+        """Return what is known of groups, and who may read what."""
+        return self._parts.groups
 
     def owners(self) -> Owners:
         """Return what is known of owners."""

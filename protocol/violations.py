@@ -50,6 +50,10 @@ class Violation(StrEnum):
     TREE_INVALID = "tree-invalid"
     NOT_INCLUDED = "not-included"
 
+    ROSTER_INVALID = "roster-invalid"
+    PARENTS_UNKNOWN = "parents-unknown"
+    NOT_MEMBER = "not-member"
+
     NODE_INVALID = "node-invalid"
     NETWORK_WRONG = "network-wrong"
     VERSION_UNSUPPORTED = "version-unsupported"
@@ -65,6 +69,8 @@ class Violation(StrEnum):
 
 INNOCENT = frozenset(
     {
+        Violation.PARENTS_UNKNOWN,
+        Violation.NOT_MEMBER,
         Violation.KEY_UNKNOWN,
         Violation.ROLE_MISSING,
         Violation.KEY_NOT_VALID,
@@ -109,6 +115,9 @@ MEANINGS: dict[Violation, str] = {
     Violation.COUNT_WRONG: "a tree whose counts do not add up",
     Violation.TREE_INVALID: "a part of a tree that cannot stand where it claims to",
     Violation.NOT_INCLUDED: "a proof that does not hold the card",
+    Violation.ROSTER_INVALID: "a roster or an admission contradicts itself or its parents",
+    Violation.PARENTS_UNKNOWN: "a roster whose parents are not known here",
+    Violation.NOT_MEMBER: "its signer has no such role in the group, by the newest roster",
     Violation.NODE_INVALID: "a node record contradicts itself",
     Violation.NETWORK_WRONG: "a node of another network",
     Violation.VERSION_UNSUPPORTED: "no protocol version in common",

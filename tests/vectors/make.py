@@ -31,11 +31,14 @@ from skerry.protocol import (
     make_node_record,
     new_charter,
     next_charter,
+    open_envelope,
     owner_id,
+    tagged_hash,
     verify_card,
     verify_chain,
     verify_head,
 )
+from skerry.protocol.admission import make_admission
 from skerry.protocol.exchange import (
     Full,
     Graft,
@@ -49,17 +52,21 @@ from skerry.protocol.exchange import (
     Ranges,
     RecordsRequest,
 )
+from skerry.protocol.groups import tag
 from skerry.protocol.messages import (
     Cards,
     CardsRequest,
     Digest,
+    Groups,
     Missing,
     News,
     Records,
+    RosterTips,
     Tree,
     TreeRequest,
 )
 from skerry.protocol.reconcile import Listed, Range
+from skerry.protocol.roster import GroupRole, Member, Rosters, make_roster
 from skerry.protocol.tree import TOP_LEVEL, CountedTree
 
 FOLDER = Path(__file__).parent
@@ -258,6 +265,8 @@ SAMPLES: tuple[Struct, ...] = (
     Cards(HEAD_HASH, (CARDS[0],)),
     News(head_of(CATALOGUE, 5), 4, (CARDS[1],), (ENTRIES[2].id,)),
     Missing(HEAD_HASH),
+    Groups(tuple(sorted(sha256(b"tag %d" % number).digest() for number in range(16)))),
+    RosterTips(HEAD_HASH, (HEAD_HASH,)),
     Neighbour(alone=True),
     Full(),
     Offer((HEAD_HASH[:8],), wants_offer=True),
@@ -289,6 +298,55 @@ def messages() -> dict[str, Any]:
     }
 
 
+def groups() -> dict[str, Any]:
+    """A group whose two admins once did not know of each other's roster, an admission, and a blinded tag."""
+    admins = [signer("admin 1"), signer("admin 2")]
+    both = [
+        Member(OWNER_ID, GroupRole.ADMIN, admins[0].public_key, b""),
+        Member(sha256(b"another").digest(), GroupRole.ADMIN, admins[1].public_key, OWNER_ID),
+    ]
+
+    def member(name: str, role: GroupRole) -> Member:
+        return Member(sha256(name.encode()).digest(), role, b"", OWNER_ID)
+
+    def roster(parents: list[bytes], admin: Signer, issued: int, *members: Member) -> bytes:
+        envelope = make_roster(
+            [known.known[open_envelope(raw).hash] for raw in parents],
+            [admin],
+            owner=OWNER_ID,
+            issued=NOW + issued,
+            members=[*both, *members],
+        )
+        known.add(envelope.to_bytes(), NOW)
+        return envelope.to_bytes()
+
+    reader, publisher = member("reader", GroupRole.READER), member("publisher", GroupRole.PUBLISHER)
+    first = make_roster([], admins, owner=OWNER_ID, issued=NOW, members=both, name="Vectors").to_bytes()
+    known = Rosters(first, NOW)
+    one = roster([first], admins[0], 1, reader, publisher)
+    other = roster([first], admins[1], 2, member("reader", GroupRole.PUBLISHER))
+    joined = roster([one, other], admins[1], 3, publisher)
+    admission = make_admission(
+        NODE,
+        owner=OWNER_ID,
+        group=known.group,
+        version=known.version,
+        member=reader.owner,
+        role=GroupRole.READER,
+        issued=NOW,
+    )
+    return {
+        "group": known.group,
+        "rosters": [first, one, other, joined],
+        "members_when_forked": sorted([*(item.owner for item in both), reader.owner]),
+        "members": sorted(known.standings),
+        "admission": admission.to_bytes(),
+        "nonces": [bytes(32), bytes([1]) * 32],
+        "node_key": NODE.public_key,
+        "tag": tag(known.group, tagged_hash("skerry/session/1", bytes(32), bytes([1]) * 32), NODE.public_key),
+    }
+
+
 FILES = {
     "charters": charters,
     "records": records,
@@ -296,6 +354,7 @@ FILES = {
     "trees": trees,
     "fingerprints": fingerprints,
     "handshake": handshake,
+    "groups": groups,
     "messages-v1": messages,
 }
 

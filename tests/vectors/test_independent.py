@@ -292,6 +292,51 @@ def test_fingerprints_add() -> None:
         assert item["fingerprint"] == expected
 
 
+# Section 10
+
+
+def tips(rosters: dict[bytes, dict[str, Any]]) -> list[dict[str, Any]]:
+    named = {parent for roster in rosters.values() for parent in roster["parents"]}
+    return [roster for digest, roster in rosters.items() if digest not in named]
+
+
+def members(rosters: dict[bytes, dict[str, Any]]) -> list[bytes]:
+    return sorted(
+        set.intersection(*({member["owner"] for member in item["members"]} for item in tips(rosters)))
+    )
+
+
+def test_the_rosters_follow_one_another_and_members_of_all_tips_count() -> None:
+    given = vector("groups")
+    rosters: dict[bytes, dict[str, Any]] = {}
+    seen = []
+    for raw in given["rosters"]:
+        kind, body, keys = opened(raw)
+        roster = msgpack.unpackb(body)
+        for elector in [rosters[parent] for parent in roster["parents"]] or [roster]:
+            admins = {member["key"] for member in elector["members"] if member["role"] == "admin"}
+            assert len(admins & set(keys)) >= elector["threshold"]
+        assert roster["version"] == 1 + max(
+            (rosters[parent]["version"] for parent in roster["parents"]), default=0
+        )
+        assert roster["scope"] == (given["group"] if rosters else b"")
+        rosters[H("skerry/envelope/1", kind.encode(), b"\0", body)] = roster
+        seen.append(members(rosters))
+    assert next(iter(rosters)) == given["group"]
+    assert seen[2] == given["members_when_forked"]
+    assert seen[3] == given["members"]
+
+
+def test_the_admission_is_for_the_newest_version_and_the_tag_names_the_connection() -> None:
+    given = vector("groups")
+    kind, body, keys = opened(given["admission"])
+    admission = msgpack.unpackb(body)
+    assert (kind, keys) == ("admission", [admission["node_key"]])
+    assert (admission["scope"], admission["version"], admission["role"]) == (given["group"], 3, "reader")
+    session = H("skerry/session/1", *given["nonces"])
+    assert H("skerry/membership/1", given["group"], session, given["node_key"]) == given["tag"]
+
+
 def test_this_file_uses_none_of_our_code() -> None:
     nodes = list(ast.walk(ast.parse(Path(__file__).read_text(encoding="utf-8"))))
     names = {alias.name for item in nodes if isinstance(item, ast.Import) for alias in item.names}
