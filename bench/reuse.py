@@ -1,6 +1,8 @@
 """How well learnwares serve: the reusers against the reference engine's record, and on real air data.
 
-``python -m bench.reuse [--quick] [--json] [--air PATH] [--golden PATH] [--out DIR]``
+``python -m bench.reuse [--quick] [--json] [--air PATH] [--golden PATH] [--out DIR] [--environments]``
+
+What running them safely costs is measured by ``bench.package``, whose rows come first.
 
 Without ``--air``, the path of the twelve stations' Parquet file, the air scenario is left out and said so.
 With ``--out`` its curve is written there as ``air.png`` and ``air.json``.
@@ -19,6 +21,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from bench import _golden
+from bench.package import environment_rows, package_rows
 from bench.report import Row, arguments, show
 from skerry.reuse import JobSelector, as_estimator
 from skerry.spec.fit import fit_table
@@ -112,8 +115,12 @@ def main() -> None:
     parser.add_argument("--golden", type=Path, default=_golden.FOLDER, help="folder of the recorded market")
     parser.add_argument("--air", type=Path, help="Parquet file of the twelve air stations")
     parser.add_argument("--out", type=Path, help="folder for the curve")
+    parser.add_argument("--environments", action="store_true", help="also make environments: needs an index")
     options = parser.parse_args()
-    rows = [job_selector_row(options.seed), *golden_rows(options.golden)]
+    rows = package_rows(quick=options.quick, seed=options.seed)
+    if options.environments:
+        rows += environment_rows()
+    rows += [job_selector_row(options.seed), *golden_rows(options.golden)]
     if options.air is None:
         print("the air scenario is left out: give its Parquet file by --air", file=sys.stderr)
     else:

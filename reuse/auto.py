@@ -144,6 +144,8 @@ class AutoReuse(Reuser):
         """Return why labels must not decide, or nothing."""
         if rows is None or labels is None:
             return "there were no labels"
+        if self.budget_seconds <= 0:
+            return "there was no time to compare"
         if not self._folds(labels):
             return "there were too few labels to compare with"
         requirement = self._searched_with()

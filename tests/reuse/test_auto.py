@@ -80,7 +80,7 @@ def test_labels_from_elsewhere_do_not() -> None:
 
 def test_a_spent_budget_leaves_the_default() -> None:
     X = rows(9, 100)
-    auto = AutoReuse(market(), budget_seconds=0.0).fit(X, 3 * X[:, 2])
+    auto = AutoReuse(market(), budget_seconds=1e-9).fit(X, 3 * X[:, 2])
     assert auto.report_["chosen"] == "Routed"
     assert {trial["note"] for trial in auto.report_["trials"][1:]} == {"no time was left"}
 
