@@ -339,7 +339,7 @@ class Groups:
 
     def may_have_been_shared(self, peer: bytes, scope: bytes) -> bool:
         """Return whether an honest peer may still speak of a scope that is not open with it."""
-        return self.told(peer, scope) or scope in self._left
+        return scope in self._left or (scope in self.groups and self.told(peer, scope))
 
     # What follows.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import random
 
-from skerry.protocol.effects import PutCatalogue, StoreOperation
+from skerry.protocol.effects import PutCatalogue, PutRecord, StoreOperation
 from skerry.protocol.snapshot import Snapshot
 
 UNSYNCED_MAX = 64
@@ -24,9 +24,10 @@ class Disk:
         self._unsynced: list[StoreOperation] = []
 
     def apply(self, operation: StoreOperation) -> None:
-        """Write; durable at once only for a head that the node signed itself."""
+        """Write; durable at once only for what the node or its people signed themselves."""
         self._unsynced.append(operation)
-        if (isinstance(operation, PutCatalogue) and operation.own) or len(self._unsynced) > UNSYNCED_MAX:
+        own = isinstance(operation, (PutCatalogue, PutRecord)) and operation.own
+        if own or len(self._unsynced) > UNSYNCED_MAX:
             self._sync(len(self._unsynced))
 
     def crash(self, rng: random.Random) -> None:

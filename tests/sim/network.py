@@ -43,6 +43,7 @@ from skerry.protocol.events import (
     Timer,
     TimerFired,
 )
+from skerry.protocol.hashing import tagged_hash
 from skerry.protocol.state import State
 from tests.sim.disk import Disk
 
@@ -117,6 +118,7 @@ class Network:
         self.sent_frames: Counter[bytes] = Counter()
         self.received_bytes: Counter[bytes] = Counter()
         self.handled = 0
+        self._sessions = 0
         self.observers: list[Callable[[Node, Event, list[Effect]], None]] = []
         self.trace_hash = hashlib.sha256()
         self.shape_hash = hashlib.sha256()
@@ -310,10 +312,12 @@ class Network:
                 self._report_end(node, far.key, node.links[far.key])
         link = Link((dialler, acceptor))
         dialler.links[acceptor.key] = acceptor.links[dialler.key] = link
+        self._sessions += 1
+        session = tagged_hash("skerry/test-session/1", self._sessions.to_bytes(8, "big"))
         for node, far, outbound in ((dialler, acceptor, True), (acceptor, dialler, False)):
             if node.state is not None and far.state is not None:
                 identity = far.state.identity()
-                self.event(node, Connected(far.key, identity.charters, identity.node, outbound))
+                self.event(node, Connected(far.key, identity.charters, identity.node, outbound, session))
         return True
 
     def _close(self, link: Link, closer: Node) -> None:

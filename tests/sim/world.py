@@ -22,6 +22,8 @@ from tests.sim.byzantine import Byzantine
 from tests.sim.disk import Disk
 from tests.sim.network import Network, NetworkConfig, Node
 
+SUMMARY = "Predicts the outcome of interest from ten routine measurements. " * 4
+"""Makes a card about a kilobyte, which is what a card of a real learnware takes."""
 YEAR = 365 * 24 * 3600
 REAL_SIGNATURES_MAX = 200
 """Networks up to this size use Ed25519; larger ones would do nothing else."""
@@ -105,7 +107,7 @@ class World:
             slug=slug,
             version=version,
             name=f"model {slug}",
-            summary="",
+            summary=SUMMARY,
             data="table",
             task="classification",
             library="scikit-learn",
@@ -118,8 +120,8 @@ class World:
             dimension=10,
             sketch_version=1,
             sketch=draw.randbytes(256),
-            means=b"",
-            spreads=b"",
+            means=bytes(40),
+            spreads=bytes(40),
             specification=blob,
             package=blob,
             lane="onnx",
@@ -155,6 +157,10 @@ class World:
     def signer_of(self, node: Node) -> SignatureScheme:
         """Return a node's key."""
         return self._signers[node.key]
+
+    def key_of(self, node: Node, purpose: str) -> SignatureScheme:
+        """Return the key that a node's people have for a purpose."""
+        return self._key(node.index, purpose)
 
     def owner_signers(self, node: Node) -> list[SignatureScheme]:
         """Return the keys that sign the charters of a node's owner."""
