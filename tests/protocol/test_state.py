@@ -24,9 +24,16 @@ from skerry.protocol.effects import (
 from skerry.protocol.envelope import open_envelope
 from skerry.protocol.errors import LocalProtocolError
 from skerry.protocol.events import Publish, Received, Renew, WallClock
-from skerry.protocol.exchange import Newest, NewestRequest, RecordsRequest
+from skerry.protocol.exchange import Full, Neighbour, Newest, NewestRequest, RecordsRequest
 from skerry.protocol.hashing import tagged_hash
-from skerry.protocol.limits import HEAD_LEASE_SECONDS_MAX, HEAD_RENEWAL_SECONDS, PARTIAL_AFTER_SECONDS
+from skerry.protocol.limits import (
+    ENVELOPE_WORK,
+    HEAD_LEASE_SECONDS_MAX,
+    HEAD_RENEWAL_SECONDS,
+    LINKS_MAX,
+    PARTIAL_AFTER_SECONDS,
+    WORK_SAVED_MAX,
+)
 from skerry.protocol.messages import (
     MESSAGE,
     Cards,
@@ -394,3 +401,32 @@ def test_a_restart_without_a_network_shows_everything_again() -> None:
     assert sorted(script.state.cards()) == before
     assert script.state.digest() == digest
     assert len(before) == 4
+
+
+# Bounds.
+
+
+def test_a_peer_that_floods_with_valid_news_is_not_listened_to_for_ever() -> None:
+    script = Scripted(peers=1)
+    peer = script.peers[0]
+    script.connect(peer)
+    frame = MESSAGE.encode(News(script.head(peer, [])[0], 0, (), ()))
+    for _ in range(int(WORK_SAVED_MAX / ENVELOPE_WORK) + 20):
+        script.happen(Received(peer.key, frame))
+    assert script.state.peers()[peer.key].closing
+    assert not violations(script.effects), "too much is abuse, and no violation"
+
+
+def test_who_says_again_and_again_that_it_is_alone_evicts_nobody_more() -> None:
+    script = Scripted(peers=LINKS_MAX + 2)
+    for peer in script.peers[: LINKS_MAX + 1]:
+        script.connect(peer)
+    lonely = script.peers[-1]
+    script.connect(lonely)
+    sent_full = [
+        peer
+        for _ in range(5)
+        for peer in script.peers
+        for _ in sent(script.say(lonely, Neighbour(alone=True)), peer, Full)
+    ]
+    assert len(sent_full) <= 1

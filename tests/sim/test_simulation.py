@@ -17,10 +17,10 @@ from tests.sim.network import NetworkConfig
 from tests.sim.world import World
 from tests.tree import ROOT
 
-SEEDS = range(6)
+SEEDS = range(4)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_fifty_nodes_reach_one_digest(seed: int) -> None:
     world = World(seed, 50, NetworkConfig(loss=0.02))
     checkers = Checkers(world)
