@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Self, overload
 
 from skerry.errors import NotFound
 from skerry.package.blobs import BlobStore
@@ -118,6 +118,10 @@ class Hit:
         root = bytes.fromhex(self.card.package)
         return fetch(self._cache, root, self.card.package_bytes, self.sources, progress)
 
+    def __sklearn_clone__(self) -> Self:
+        """Return this very hit where scikit-learn clones a reuser: a running model cannot be copied."""
+        return self
+
     def estimator(self) -> Learnware:
         """Return the model as a fitted scikit-learn estimator that runs in a process of its own.
 
@@ -193,6 +197,10 @@ class Hits(Sequence[Hit]):
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self._hits)
+
+    def __sklearn_clone__(self) -> Self:
+        """Return these very hits where scikit-learn clones a reuser, as each hit does."""
+        return self
 
     def __repr__(self) -> str:
         lines = [f"{len(self)} hits; {summary(self.coverage)}"]
