@@ -184,6 +184,7 @@ def draw_curve(means: dict[tuple[int, str], float], path: Path) -> None:
         xscale="log", xticks=LABEL_HOURS, xticklabels=LABEL_HOURS, xlabel="hours of the searcher's labels"
     )
     axes.set(ylabel="RMSE of PM2.5 (µg/m³)", title="Models of eleven stations answer for the twelfth")
+    axes.minorticks_off()
     axes.legend(fontsize="small")
     figure.savefig(path, dpi=150)
     plt.close(figure)
