@@ -1,7 +1,7 @@
 """One state under test, and peers whose every frame the test writes itself.
 
-The peers have real identities from a :class:`~tests.sim.world.World`, so that what they sign verifies; what they say is
-for the test to choose.
+The peers have real identities from a :class:`~tests.sim.world.World`, so that what they sign verifies; what they
+say is for the test to choose.
 """
 
 from __future__ import annotations
@@ -125,7 +125,9 @@ def sent(effects: Iterable[Effect], peer: Node, kind: type[T]) -> list[T]:
     return [message for message in messages if isinstance(message, kind)]
 
 
-def stored(effects: Iterable[Effect], kind: type[StoreOperation] | tuple[type[StoreOperation], ...]) -> list[StoreOperation]:
+def stored(
+    effects: Iterable[Effect], kind: type[StoreOperation] | tuple[type[StoreOperation], ...]
+) -> list[StoreOperation]:
     """Return the store operations of a type."""
     return [e.operation for e in effects if isinstance(e, Store) and isinstance(e.operation, kind)]
 
