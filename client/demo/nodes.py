@@ -3,7 +3,8 @@
 Rules of this file:
 
 1. Nodes get their own session, so that Ctrl-C reaches the demo alone, which then ends them in order.
-2. Whoever starts a node ends it: SIGTERM first, SIGKILL when it does not drain in time.
+2. Whoever starts a node ends it: SIGTERM first, SIGKILL when it does not drain in time. So nodes are
+   started by the main thread only, where a signal can be held back until the process is known.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -53,14 +55,16 @@ class DemoNode:
 
     def init(self) -> None:
         """Begin to make keys, charter and folder."""
-        self._process = self._run("init", "--name", self.title)
+        with _uninterrupted():
+            self._process = self._run("init", "--name", self.title)
 
     def start(self, bootstrap: str) -> None:
         """Begin to serve; `bootstrap` is the address of another node, or empty."""
         options = ["--listen", _FREE_PORT, "--api-listen", _FREE_PORT, "--tap", str(self.tap)]
         if bootstrap:
             options += ["--bootstrap", bootstrap]
-        self._process = self._run("serve", *options)
+        with _uninterrupted():
+            self._process = self._run("serve", *options)
 
     def wait_initialised(self) -> None:
         """Wait until keys, charter and folder are made."""
@@ -125,6 +129,22 @@ class DemoNode:
             todo="Run the demo again; if it stays so, report the last words",
             code="E-DEMO-NODE",
         )
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGTERM while a process is started, so that none runs that nobody would end."""
+    waiting: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda received, _: waiting.append(received))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for received in waiting:
+        signal.raise_signal(received)
 
 
 def stop_all(nodes: Iterable[DemoNode]) -> None:

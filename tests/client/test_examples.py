@@ -12,7 +12,7 @@ import pytest
 from tests.client.conftest import Lab, Market, wait_until
 from tests.tree import ROOT
 
-pytestmark = [pytest.mark.processes, pytest.mark.sandbox]
+pytestmark = [pytest.mark.processes, pytest.mark.sandbox, pytest.mark.timeout(300)]
 
 
 def run(name: str, lab: Lab) -> str:

@@ -18,7 +18,7 @@ from skerry.protocol import api
 from tests.client.cli.running import called, compare, skerry
 from tests.client.conftest import Market, wait_until
 
-pytestmark = [pytest.mark.processes, pytest.mark.sandbox]
+pytestmark = [pytest.mark.processes, pytest.mark.sandbox, pytest.mark.timeout(300)]
 
 NAMES = ["sepal length", "sepal width", "petal length", "petal width"]
 IRIS = load_iris()
