@@ -1,7 +1,7 @@
 """One state under test, and peers whose every frame the test writes itself.
 
-The peers have real identities from a :class:`~tests.sim.world.World`, so that what they sign verifies; what they
-say is for the test to choose.
+The peers have real identities from a :class:`~tests.sim.world.World`, so that what they sign verifies;
+what they say is for the test to choose.
 """
 
 from __future__ import annotations
