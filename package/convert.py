@@ -105,7 +105,7 @@ def _quietly(converter: Callable[[Any, Any], bytes], model: Any, rows: Any) -> b
         warnings.simplefilter("ignore")
         try:
             return converter(model, rows)
-        except Exception as error:
+        except Exception as error:  # supervision point: converters raise errors of every kind
             raise _Unfit(f"conversion failed: {_short(error)}") from error
 
 
@@ -175,7 +175,7 @@ def _agreement(lane: Lane, data: bytes, model: Any, rows: Any, classes: Sequence
             converted = lanes.load(lane, data, classes)
             answer = converted.predict(table)
             probabilities = converted.predict_proba(table) if hasattr(model, "predict_proba") else None
-        except Exception as error:
+        except Exception as error:  # supervision point: however it fails, it does not fit
             raise _Unfit(f"it does not run: {_short(error)}") from error
     if classes is None:
         return agreement_of_numbers(answer, np.asarray(model.predict(rows)))
