@@ -49,6 +49,10 @@ $(REFERENCE)/.complete:
 	$(REFERENCE)/bin/python -m pip install --quiet numpy scipy pandas scikit-learn lightgbm qpsolvers clarabel fast_pytorch_kmeans rapidfuzz psutil docker transformers tqdm shortuuid requests pyyaml sqlalchemy langdetect
 	touch $@
 
+# Networks with drawn faults and liars, each seed another plan; a failure prints its seed and is shrunk.
+sim: $(VENV)/.complete
+	$(BIN)/python -m tests.sim --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0)
+
 bench: $(VENV)/.complete
 	for file in bench/[a-z]*.py; do $(BIN)/python -m bench.$$(basename $$file .py) --quick || exit 1; done
 
