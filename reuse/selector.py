@@ -42,6 +42,8 @@ class JobSelector(Specified):
         The specification of the searcher's data; by default made of the rows given to ``fit``.
     herded
         Rows drawn from the specifications in all.
+    trees
+        Trees of the classifier.
     random_state
         Seed of the drawing and of the trees.
 
@@ -58,10 +60,12 @@ class JobSelector(Specified):
         weights: Sequence[float] | None = None,
         requirement: Rkme | None = None,
         herded: int = 300,
+        trees: int = 100,
         random_state: int = 0,
     ) -> None:
         super().__init__(learnwares, weights=weights, requirement=requirement)
         self.herded = herded
+        self.trees = trees
         self.random_state = random_state
 
     def _fit_shares(self, rows: Array | None, labels: Array | None) -> None:
@@ -71,7 +75,7 @@ class JobSelector(Specified):
             rkmes[origin].herd(self._rows_from(self.weights_[origin]), self.random_state)
             for origin in origins
         ]
-        trees = ExtraTreesClassifier(n_estimators=100, random_state=self.random_state)
+        trees = ExtraTreesClassifier(n_estimators=self.trees, random_state=self.random_state)
         counts = [len(part) for part in drawn]
         self.selector_ = trees.fit(np.concatenate(drawn), np.repeat(origins, counts))
 

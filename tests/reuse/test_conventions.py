@@ -9,7 +9,7 @@ from tests.reuse.conventions import EXCUSED, OwnAutoReuse, OwnJobSelector, OwnLe
 # The checks look at form, and make hundreds of fits: what only makes answers better is kept small.
 HURRY: dict[type[OwnLearnwares], dict[str, float]] = {
     OwnAutoReuse: {"budget_seconds": 0.0},
-    OwnJobSelector: {"herded": 10},
+    OwnJobSelector: {"herded": 10, "trees": 5},
 }
 
 
