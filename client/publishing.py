@@ -7,7 +7,8 @@ in between leaves blobs that nobody names, and the next attempt finds them there
 
 Rules of this file:
 
-1. Rows are read and never sent; only the draft's two blobs go to the node.
+1. Rows are read and never sent; only the draft's two blobs go to the node. No point of the specification is
+   a copy of a row, and nothing says how many rows there are.
 2. The semantic specification is complete without being asked for: what the model and the rows show is
    filled in.
 """
@@ -151,16 +152,17 @@ def drafted(model: Any, X: Any, y: Any = None, **words: Unpack[Words]) -> Iterat
     Parameters and errors are those of :func:`publish`.
     """
     from skerry.package.build import build_package, inspect_model
-    from skerry.spec import Specification, fit_table
+    from skerry.spec import Specification, fit_table, without_copies
 
     facts = inspect_model(model, X)
-    rkme = fit_table(
+    fitted = fit_table(
         X,
         columns=words.get("columns"),
         units=words.get("units"),
         responses=_responder(model, X, facts),
     )
-    semantic = _semantic(model, facts, rkme, len(X), words)
+    rkme = without_copies(fitted, X)
+    semantic = _semantic(model, facts, rkme, words)
     with tempfile.TemporaryDirectory(prefix="skerry-draft-") as folder:
         package = build_package(
             model,
@@ -218,7 +220,7 @@ def slug_of(name: str) -> str:
     return slug
 
 
-def _semantic(model: Any, facts: ModelFacts, rkme: Rkme, rows: int, words: Words) -> SemanticSpec:
+def _semantic(model: Any, facts: ModelFacts, rkme: Rkme, words: Words) -> SemanticSpec:
     from skerry.spec import Features, SemanticSpec, TypedColumn
 
     columns = rkme.columns or ()
@@ -230,7 +232,7 @@ def _semantic(model: Any, facts: ModelFacts, rkme: Rkme, rows: int, words: Words
         scenario=tuple(words.get("scenario") or ("Others",)),
         license=words["license"],
         name=words["name"],
-        description=words.get("description") or _describe(model, facts, rkme, rows),
+        description=words.get("description") or _describe(model, facts, rkme),
         input=Features(rkme.dimension, {index: column.name for index, column in enumerate(columns)}),
         output=Features(len(classes) or facts.outputs, dict(enumerate(classes))),
         columns=tuple(TypedColumn(column.name, column.unit) for column in columns),
@@ -239,11 +241,11 @@ def _semantic(model: Any, facts: ModelFacts, rkme: Rkme, rows: int, words: Words
     )
 
 
-def _describe(model: Any, facts: ModelFacts, rkme: Rkme, rows: int) -> str:
+def _describe(model: Any, facts: ModelFacts, rkme: Rkme) -> str:
     kind = facts.task.capitalize()
     if hasattr(model, "get_params"):  # an estimator; a model in a file has no class to name here
         kind += f" by {type(getattr(model, 'steps', [('', model)])[-1][1]).__name__}"
-    return f"{kind}, trained on {rows} rows of {rkme.dimension} columns."
+    return f"{kind}, trained on {rkme.dimension} columns."
 
 
 def _responder(model: Any, X: Any, facts: ModelFacts) -> Callable[[Any], Any]:

@@ -29,7 +29,7 @@ from msgspec.structs import replace
 from skerry.errors import SkerryError, SpecificationError, Unavailable
 from skerry.protocol import events
 from skerry.protocol.api import Coverage, Hit, MixView, SearchAnswer, SearchRequest
-from skerry.spec.limits import MIX_MEMBERS_MAX
+from skerry.spec.limits import MIX_CANDIDATES_MAX, MIX_MEMBERS_MAX
 
 from .limits import (
     RKMES_CACHED_BYTES_MAX,
@@ -69,7 +69,7 @@ class Compared:
     """Those whose card does not follow from its specification."""
     ranking: Ranking | None = None
     mixable: list[int] = field(default_factory=list)
-    """Positions of the candidates that the mix was chosen from."""
+    """Positions of the candidates that the mix was chosen from, nearest first."""
     mix: Mix | None = None
 
 
@@ -237,9 +237,9 @@ class SearchService:
                     compared.entries.append(entry)
                     compared.rkmes.append(rkme)
         compared.ranking = rank(requirement, compared.rkmes)
-        compared.mixable = [
-            at for at, entry in enumerate(compared.entries) if not self._index.is_disputed(entry)
-        ]
+        nearest_first = compared.ranking.indices.tolist()
+        undisputed = [at for at in nearest_first if not self._index.is_disputed(compared.entries[at])]
+        compared.mixable = undisputed[:MIX_CANDIDATES_MAX]
         size = min(request.mix_size, MIX_MEMBERS_MAX)
         if compared.mixable and size:
             compared.mix = mix(requirement, [compared.rkmes[at] for at in compared.mixable], size)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .bridging import Bridge, align, bridge
     from .explaining import ColumnShare, Explanation, NoiseFloor, explain, noise_floor
-    from .exposing import Exposure, exposure, require_no_copies
+    from .exposing import Exposure, exposure, require_no_copies, without_copies
     from .fit import fit_table, unreduced
     from .gaussian import GaussianDistance
     from .index import SketchIndex
@@ -77,6 +77,7 @@ _HOMES = {
     "responsibility": "mixing",
     "sketch_of": "sketch",
     "unreduced": "fit",
+    "without_copies": "exposing",
 }
 
 __all__ = [
@@ -122,6 +123,7 @@ __all__ = [
     "responsibility",
     "sketch_of",
     "unreduced",
+    "without_copies",
 ]
 
 

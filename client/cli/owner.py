@@ -104,14 +104,14 @@ def show_specification(
     *,
     target: TargetOption = None,
 ) -> None:
-    """Print exactly what would leave this machine if these rows were published or searched with."""
+    """Print exactly what would leave this machine if a model of these rows were published."""
     from skerry.client.data import read_file
-    from skerry.spec import fit_table
+    from skerry.spec import fit_table, without_copies
 
     from .output import table
 
     rows, _ = read_file(data, target)
-    rkme = fit_table(rows.values, columns=rows.columns)
+    rkme = without_copies(fit_table(rows.values, columns=rows.columns), rows.values)
     size = len(rkme.to_bytes())
     session.note(f"{len(rows)} rows{_ignored(rows)} become {len(rkme)} weighted points, {size} bytes")
     columns = ("#weight", *(f"#{name}" for name in rows.columns))

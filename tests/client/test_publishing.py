@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClas
 from skerry.client.publishing import drafted, slug_of
 from skerry.errors import PackageError, SpecificationError
 from skerry.package.format import read_package
-from skerry.spec import Specification
+from skerry.spec import Specification, require_no_copies
 
 IRIS = load_iris()
 NAMES = ["sl", "sw", "pl", "pw"]
@@ -32,7 +32,7 @@ def test_a_classifier_on_an_array_becomes_a_whole_specification() -> None:
     assert [column.name for column in semantic.columns] == NAMES
     assert rkme.columns is not None
     assert rkme.columns[0].unit == "cm"
-    assert draft.summary == "Classification by LogisticRegression, trained on 150 rows of 4 columns."
+    assert draft.summary == "Classification by LogisticRegression, trained on 4 columns."
     assert len(rkme) == 15
     assert rkme.responses is not None
     np.testing.assert_allclose(rkme.responses, model.predict_proba(rkme.points.astype(float)), atol=1e-6)
@@ -57,6 +57,19 @@ def test_a_regressor_on_a_frame_keeps_the_names() -> None:
     assert specification.semantic.output is not None
     assert specification.semantic.output.dimension == 1
     assert [column.name for column in specification.semantic.columns] == list(X.columns)
+
+
+def test_no_row_leaves_with_the_specification() -> None:
+    rows = np.concatenate([IRIS.data, [[900.0, -900.0, 900.0, -900.0]]])
+    model = LogisticRegression(max_iter=500).fit(IRIS.data, IRIS.target)
+    with drafted(model, rows, name="One far from all", license="MIT") as draft:
+        require_no_copies(draft.specification.rkme, rows)
+        assert draft.specification.rkme.points.max() < 900
+    with (
+        pytest.raises(SpecificationError, match="E-SPEC-COPIES"),
+        drafted(model, rows[:1], name="One row", license="MIT"),
+    ):
+        pass
 
 
 class _Constant(RidgeClassifier):

@@ -177,6 +177,17 @@ async def test_the_mix_names_hits_beyond_the_first_k(market: Market) -> None:
     assert len(without.hits) == 3
 
 
+async def test_only_the_nearest_are_mixed(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skerry.node.search.MIX_CANDIDATES_MAX", 2)
+    rng = np.random.default_rng(3)
+    market.add({f"m-{at}": small_rkme(rng, shift) for at, shift in enumerate((-5.0, 2.0, 2.5, 5.0))})
+    both = np.concatenate([market.rkmes["m-0"].points, market.rkmes["m-3"].points])
+    requirement = Rkme(both, np.full(16, 1 / 16), Island("table", None, COLUMNS))
+    answer = await market.service.search(request(requirement))
+    assert answer.mix is not None
+    assert max(answer.mix.members) < 2
+
+
 async def test_a_card_that_does_not_follow_from_its_specification_is_left_out(market: Market) -> None:
     rng = np.random.default_rng(4)
     truth, claim = small_rkme(rng, 50.0), small_rkme(rng, 0.0)

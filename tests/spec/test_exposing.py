@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import load_wine
 
 from skerry.errors import SpecificationError
-from skerry.spec import exposure, fit_table, require_no_copies, unreduced
+from skerry.spec import exposure, fit_table, require_no_copies, unreduced, without_copies
 
 ROWS = np.random.default_rng(0).normal([1, 100, 0], [1, 20, 1e-3], size=(400, 3))
 
@@ -35,6 +35,26 @@ def test_what_many_rows_share_is_nobodys() -> None:
     assert len(exposure(fit_table(categories, 8), categories).copies) == 0
     lonely = np.concatenate([categories, [[5, 5, 5]]])
     assert 0 < len(exposure(unreduced(lonely), lonely).copies) < 5
+
+
+def test_the_copy_of_a_lonely_row_is_dropped_with_its_weight_and_answer() -> None:
+    rows = np.concatenate([ROWS, [[900, -9000, 9]]])
+    fitted = fit_table(rows, responses=lambda points: points[:, 0])
+    copies = exposure(fitted, rows).copies
+    assert len(copies) == 1
+    kept = without_copies(fitted, rows)
+    require_no_copies(kept, rows)
+    assert len(kept) == len(fitted) - 1
+    assert kept.weights.sum() == pytest.approx(1)
+    assert kept.responses is not None
+    np.testing.assert_allclose(kept.responses[:, 0], kept.points[:, 0], rtol=1e-6)
+    assert without_copies(fit_table(ROWS), ROWS) == fit_table(ROWS)
+
+
+@pytest.mark.parametrize("count", [1, 400])
+def test_what_is_mostly_copies_is_refused_and_not_thinned(count: int) -> None:
+    with pytest.raises(SpecificationError, match="E-SPEC-COPIES"):
+        without_copies(unreduced(ROWS[:count]), ROWS[:count])
 
 
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
