@@ -1,4 +1,4 @@
-"""Records that stand for themselves: those of types that this version does not know, and admissions.
+"""Records that stand for themselves: those of unknown type, reports and admissions.
 
 Theory of operation. A record that verified is an entry of its scope's set under its own hash, so that repair
 spreads it like a head; what is new is sent on at once to the peers that news is pushed to. It ends with its
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .broadcast import Broadcast
 from .context import Context
@@ -28,7 +28,8 @@ from .limits import CARRIED_MAX, CLOCK_TOLERANCE_SECONDS
 from .messages import Records
 from .owners import Owners
 from .reconcile import Entry, HeadSet
-from .records import KNOWN_TYPES, verify_record
+from .records import KNOWN_TYPES
+from .report import REPORT_TYPE
 from .trust import OwnerTrust
 from .violations import Violation
 
@@ -112,12 +113,15 @@ class Carried(Generic[R]):
 
 
 class Carrier:
-    """Takes records of unknown type from peers and from the disk.
+    """Takes such records from peers, from people and from the disk.
 
     Parameters
     ----------
     carried_for
-        Returns what is carried in a scope that a peer (this node itself when None) has part in, else None.
+        Returns where records of a type are kept in a scope that a peer (this node itself when None) has part
+        in, else None.
+    kept
+        Called with a record that was news.
     """
 
     def __init__(
@@ -125,12 +129,14 @@ class Carrier:
         context: Context,
         owners: Owners,
         broadcast: Broadcast,
-        carried_for: Callable[[bytes | None, bytes], Carried[RecordHeader] | None],
+        carried_for: Callable[[bytes | None, bytes, str], Carried[Any] | None],
+        kept: Callable[[Verified[RecordHeader]], None],
     ) -> None:
         self._context = context
         self._owners = owners
         self._broadcast = broadcast
         self._carried_for = carried_for
+        self._kept = kept
 
     def take(self, peer: bytes | None, raw: bytes, envelope: Envelope, *, own: bool = False) -> bool:
         """Keep a record and send it on; return whether it was news.
@@ -141,7 +147,7 @@ class Carrier:
             It does not verify, or its scope is not shared with the peer.
         """
         header = RECORD_HEADER.decode(envelope.body)
-        carried = self._carried_for(peer, header.scope)
+        carried = self._carried_for(peer, header.scope, envelope.type)
         if carried is None:
             raise RemoteProtocolError(Violation.UNEXPECTED, "a scope not shared", where=envelope.type)
         if envelope.hash in carried.records:
@@ -149,18 +155,19 @@ class Carrier:
         trust = self._owners.get(header.owner)
         if trust is None:
             raise RemoteProtocolError(Violation.KEY_UNKNOWN, "no charters came with it", where=envelope.type)
-        record = verify_record(raw, trust, self._context.wall)
+        record = carried.verify(raw, trust, self._context.wall)
         if not carried.keep(record, own=own):
             return False
         self._pass_on(header.scope, header.owner, raw, besides=peer)
+        self._kept(record)
         return True
 
     def restore(self, records: Iterable[bytes]) -> None:
-        """Take over records of unknown type from the disk; what does not verify any more is left out."""
+        """Take over reports and records of unknown type from the disk, as far as they still verify."""
         for raw in records:
             try:
                 envelope = open_envelope(raw)
-                if envelope.type not in KNOWN_TYPES:
+                if envelope.type not in KNOWN_TYPES or envelope.type == REPORT_TYPE:
                     self.take(None, raw, envelope)
             except RemoteProtocolError:
                 continue

@@ -23,7 +23,7 @@ from .effects import (
 )
 from .events import Timer, TimerKind
 from .history import Because, History
-from .limits import STRETCH_FACTOR, STRETCH_SECONDS, WORK_BITS
+from .limits import STRETCH_FACTOR, STRETCH_SECONDS, UNVOUCHED_CARDS_MAX, WORK_BITS
 from .messages import MESSAGE, Message
 from .peers import Peer, PromiseKey
 from .score import ScoreConfig
@@ -43,6 +43,8 @@ class StateConfig:
         How the server is authenticated, as in a node record (docs/protocol.md section 6).
     score
         Weights and thresholds of the peer score.
+    unvouched_cards_max
+        How many cards of owners that nobody vouches for this node keeps in all.
     scheme, work_bits
         How signatures are verified, and the proof of work that first charters need; other than the defaults
         for simulations only.
@@ -53,6 +55,7 @@ class StateConfig:
     certificate: bytes = b""
     host: str = ""
     score: ScoreConfig = field(default_factory=ScoreConfig)
+    unvouched_cards_max: int = UNVOUCHED_CARDS_MAX
     scheme: type[SignatureScheme] = Signer
     work_bits: int = WORK_BITS
 

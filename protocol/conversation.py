@@ -21,9 +21,10 @@ from .admission import ADMISSION_TYPE
 from .broadcast import GRAFT, Broadcast
 from .card import verify_card
 from .carried import Carried, Carrier
+from .charter import ROLE_SERVE
 from .context import Context
 from .effects import RecordsTaken
-from .envelope import RECORD_HEADER, Envelope, RecordHeader, Verified, open_envelope
+from .envelope import RECORD_HEADER, Envelope, Verified, open_envelope
 from .errors import RemoteProtocolError
 from .events import TakeRecords
 from .exchange import (
@@ -39,6 +40,7 @@ from .exchange import (
     Ranges,
     RecordsRequest,
 )
+from .freshness import Freshness
 from .groups import Groups, Hooks
 from .head import HEAD, HEAD_TYPE
 from .history import Because
@@ -63,8 +65,11 @@ from .node_record import NODE_RECORD, NODE_TYPE, NodeRecord, verify_node_record
 from .owners import Owners
 from .publishing import Publishing
 from .pulls import PULL, Pulls
+from .quota import Quota
 from .records import KNOWN_TYPES
 from .repair import RECORDS, Repair
+from .report import REPORT_TYPE
+from .reports import Reports
 from .roster import ROSTER_TYPE
 from .violations import Violation
 
@@ -81,11 +86,14 @@ class Conversation:
         self.indexes = {PUBLIC: Index(context, self.owners, PUBLIC)}
         self.membership = Membership(context, self.owners)
         self.repair = Repair(context, self.owners, self.index_for)
-        self.pulls = Pulls(context, self._became_whole, self._shares)
+        self.freshness = Freshness(context)
         self.broadcast = Broadcast(context)
         hooks = Hooks(self._scope_opened, self._scope_closed, self.repair.send_digest, self._settled)
         self.groups = Groups(context, self.owners, self.broadcast, self.indexes, hooks)
-        self.carrier = Carrier(context, self.owners, self.broadcast, self._carried_for)
+        self.quota = Quota(context, self.groups.is_member)
+        self.pulls = Pulls(context, self._became_whole, self._shares, self.quota.allows)
+        self.reports = Reports(context, self.indexes, self._spread)
+        self.carrier = Carrier(context, self.owners, self.broadcast, self._carried_for, self.reports.kept)
         self.publishing = Publishing(context, self.owners, self._announce)
         self._handlers: dict[type, Callable[[bytes, Any], object]] = {
             Neighbour: self.membership.neighbour,
@@ -208,9 +216,23 @@ class Conversation:
         for key in keys:
             self.pulls.settled(index, key)
 
-    def _carried_for(self, peer: bytes | None, scope: bytes) -> Carried[RecordHeader] | None:
+    def _carried_for(self, peer: bytes | None, scope: bytes, kind: str) -> Carried[Any] | None:
         index = self.indexes.get(scope) if peer is None else self.index_for(peer, scope)
-        return None if index is None else index.carried
+        if index is None:
+            return None
+        return index.reports if kind == REPORT_TYPE else index.carried
+
+    def _spread(self, record: Envelope) -> bool:
+        return self.carrier.take(None, record.to_bytes(), record, own=True)
+
+    def _end_revoked(self, owner: bytes) -> None:
+        """Let go of peers and node records whose keys their owner took away."""
+        trust = self.owners.get(owner)
+        for key, peer in list(self.context.peers.items()):
+            refusal = None if trust is None else trust.refusal(key, ROLE_SERVE, self.context.wall)
+            if peer.owner == owner and refusal is not None:
+                self.context.disconnect(key, refusal.value)
+        self.membership.recheck(owner)
 
     def broken_promises(self) -> None:
         """Count what peers did not answer in time, and ask others."""
@@ -227,6 +249,7 @@ class Conversation:
         for owner in owners:
             for index in self.indexes.values():
                 self._settled(index, index.recheck(owner))
+            self._end_revoked(owner)
         self.groups.update()
 
     def _records(self, peer: bytes, message: Records) -> None:
@@ -260,7 +283,7 @@ class Conversation:
             return False
         if kind in (ROSTER_TYPE, ADMISSION_TYPE):
             return self.groups.take(peer, raw, envelope)
-        if kind not in KNOWN_TYPES:
+        if kind not in KNOWN_TYPES or kind == REPORT_TYPE:
             return self.carrier.take(peer, raw, envelope)
         if kind != HEAD_TYPE:
             return False
@@ -332,6 +355,8 @@ class Conversation:
         """
         held = index.heads[key]
         if held.whole or held.head.raw != message.envelope or not _follows(message, held):
+            return False
+        if not self.quota.allows(index, held):
             return False
         try:
             cards = [verify_card(raw, owner=held.head.value.owner) for raw in message.cards]

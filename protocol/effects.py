@@ -307,6 +307,30 @@ class GroupChanged:
     """(owner, role, invited by), admitted ones included."""
 
 
+@dataclass(frozen=True, slots=True)
+class SketchReported:
+    """Another owner says that a card's sketch is false: compute it, and answer with ``SketchVerdict``."""
+
+    scope: bytes
+    node_key: bytes
+    card: bytes
+    """The card as it is held here."""
+    reporter: bytes
+    """The owner who says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class MayBeCutOff:
+    """Half of all heads are older than owners take to renew them (or no longer): nothing new is heard.
+
+    See :mod:`.freshness`.
+    """
+
+    alarmed: bool
+    old: int
+    heads: int
+
+
 Delivery = (
     CardsChanged
     | Published
@@ -317,6 +341,8 @@ Delivery = (
     | WhyReport
     | RecordsTaken
     | GroupChanged
+    | SketchReported
+    | MayBeCutOff
 )
 
 

@@ -175,6 +175,13 @@ class LeaveGroup:
     group: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Vouch:
+    """The owners that this node's people vouch for, replacing those named before."""
+
+    owners: tuple[bytes, ...]
+
+
 Event = (
     Started
     | WallClock
@@ -190,4 +197,5 @@ Event = (
     | Why
     | TakeRecords
     | LeaveGroup
+    | Vouch
 )

@@ -419,6 +419,11 @@ class Groups:
         standing = self.groups[scope].standing(owner, self._context.wall)
         return standing is not None and standing.role.rank >= GroupRole.PUBLISHER.rank
 
+    def is_member(self, owner: bytes) -> bool:
+        """Return whether an owner is in a group of ours."""
+        wall = self._context.wall
+        return any(group.standing(owner, wall) is not None for group in self.groups.values())
+
     def may_read(self, scope: bytes, owner: bytes) -> bool:
         """Return whether what is shown to a group may be given to an owner now."""
         group = self.groups.get(scope)

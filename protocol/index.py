@@ -33,11 +33,12 @@ from .errors import RemoteProtocolError
 from .hashing import tagged_hash
 from .head import HEAD, HEAD_TYPE, Head, Relation, relate, verify_head
 from .history import Because
-from .limits import CARRIED_PER_OWNER_MAX, CLOCK_TOLERANCE_SECONDS, HEADS_MAX
+from .limits import CARRIED_PER_OWNER_MAX, CLOCK_TOLERANCE_SECONDS, HEADS_MAX, REPORTS_PER_OWNER_MAX
 from .owners import Owners
 from .reconcile import Entry as SetEntry
 from .reconcile import HeadSet
 from .records import verify_record
+from .report import verify_report
 from .snapshot import StoredCatalogue
 from .violations import Violation
 
@@ -129,7 +130,9 @@ class Index:
         self.set = HeadSet()
         self.carried = Carried(context, scope, self.set, verify_record, CARRIED_PER_OWNER_MAX)
         """Records of unknown type."""
-        self.kept: list[Carried[Any]] = [self.carried]
+        self.reports = Carried(context, scope, self.set, verify_report, REPORTS_PER_OWNER_MAX)
+        """Of lying sketches."""
+        self.kept: list[Carried[Any]] = [self.carried, self.reports]
         """All records that are part of the set beside heads and charters."""
         self._by_hash: dict[bytes, bytes] = {}
         """Hash of a held or shown head -> node key."""

@@ -330,6 +330,22 @@ CARRIED_PER_OWNER_MAX = 8
 CARRIED_MAX = 8192
 """Records of unknown types of one scope: 128 MiB at worst, 8 MiB of records as large as a head."""
 
+REPORTS_PER_OWNER_MAX = 32
+"""(W) Reports of lying sketches of one owner in one scope: all nodes must keep the same ones."""
+
+REPORT_LEASE_SECONDS_MAX = 21 * 24 * 3600
+"""(W) Longest life of a report: that of the heads that it is about."""
+
+UNVOUCHED_CARDS_MAX = 1_000_000
+"""Cards of all owners together for whom nobody vouches: what one node is built for; an operator of a smaller
+machine, or one that is flooded, sets less."""
+
+HEAD_OLD_SECONDS = 8 * 24 * 3600
+"""Age at which a head should have been renewed: a day more than honest owners take."""
+
+HEADS_TO_JUDGE_MIN = 4
+"""Heads of others from which on their age says something about this node."""
+
 # --- Gossip: why something is absent ------------------------------------------------------------------------
 
 HISTORY_SUBJECTS_MAX = 4096

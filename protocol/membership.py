@@ -24,6 +24,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .addresses import is_global, network_of
+from .charter import ROLE_SERVE
 from .context import Context
 from .effects import Connect, DropNodeRecord, PutAnchors, PutNodeRecord
 from .envelope import Verified
@@ -367,6 +368,14 @@ class Membership:
         oldest = self._context.wall - CLOCK_TOLERANCE_SECONDS
         for key in [key for key, known in self.known.items() if known.record.value.lease < oldest]:
             self._forget(key)
+
+    def recheck(self, owner: bytes) -> None:
+        """Forget the records of an owner's keys that its charters no longer let serve."""
+        trust = self._owners.get(owner)
+        for key, known in list(self.known.items()):
+            theirs = known.record.value.owner == owner
+            if theirs and trust is not None and not trust.may(key, ROLE_SERVE, self._context.wall):
+                self._forget(key)
 
     def _forget(self, key: bytes) -> None:
         del self._hashes[self.known.pop(key).record.hash]

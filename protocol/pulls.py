@@ -61,6 +61,8 @@ class Pulls:
         Called when a catalogue became whole, with the peer that gave the last part.
     shares
         Whether a peer may be spoken with about a scope.
+    allows
+        Whether the catalogue of a head may be fetched.
     """
 
     def __init__(
@@ -68,7 +70,9 @@ class Pulls:
         context: Context,
         finished: Callable[[Index, Change, bytes | None], None],
         shares: Callable[[bytes, bytes], bool],
+        allows: Callable[[Index, Held], bool],
     ) -> None:
+        self._allows = allows
         self._context = context
         self._shares = shares
         self._finished = finished
@@ -82,6 +86,8 @@ class Pulls:
         self, index: Index, held: Held, source: bytes | None, stash: dict[bytes, bytes] | None = None
     ) -> None:
         """Put the newest head of a node key on the list, in place of an older one of the same key."""
+        if not self._allows(index, held):
+            return
         place = (index.scope, held.head.value.node_key)
         old = self._wanted.pop(place, None)
         if old is not None and old.pull.head.hash == held.head.hash:

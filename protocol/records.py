@@ -25,11 +25,14 @@ from .head import HEAD_TYPE
 from .hello import HELLO_TYPE
 from .limits import UNKNOWN_LEASE_SECONDS_MAX
 from .node_record import NODE_TYPE
+from .report import REPORT_TYPE
 from .roster import ROSTER_TYPE
 from .trust import OwnerTrust, check_key
 from .violations import Violation
 
-KNOWN_TYPES = frozenset({CHARTER_TYPE, HEAD_TYPE, NODE_TYPE, HELLO_TYPE, ROSTER_TYPE, ADMISSION_TYPE})
+KNOWN_TYPES = frozenset(
+    {CHARTER_TYPE, HEAD_TYPE, NODE_TYPE, HELLO_TYPE, ROSTER_TYPE, ADMISSION_TYPE, REPORT_TYPE}
+)
 
 
 def verify_record(raw: bytes, trust: OwnerTrust, now: int) -> Verified[RecordHeader]:

@@ -43,6 +43,7 @@ from .events import (
     TakeRecords,
     TimerFired,
     TimerKind,
+    Vouch,
     WallClock,
     Why,
 )
@@ -108,6 +109,7 @@ class State:
             Renew: self._renew,
             AddressesConfigured: self._configured,
             SketchVerdict: self._sketch_verdict,
+            Vouch: self._vouch,
             Why: self._why,
             TakeRecords: self._parts.take_records,
             LeaveGroup: self._leave,
@@ -161,6 +163,7 @@ class State:
         self._context.loading = True
         trust, _ = self._parts.owners.learn(self._own_charters)
         self._owner = self._parts.groups.owner = trust.owner
+        self._parts.quota.vouched = frozenset((trust.owner,))
         self._parts.owners.learn_all(chain for chains in snapshot.chains.values() for chain in chains)
         self._parts.groups.restore(snapshot.records.values(), snapshot.groups)
         for (scope, _), stored in snapshot.catalogues.items():
@@ -246,10 +249,10 @@ class State:
         self._parts.publishing.publish(index, event, anybody=anybody)
 
     def _sketch_verdict(self, event: SketchVerdict) -> None:
-        for index in self._parts.indexes.values():
-            held = index.heads.get(event.node_key)
-            if held is not None and not event.honest:
-                index.hide(held, event.card_id)
+        self._parts.reports.verdict(event, self._owner)
+
+    def _vouch(self, event: Vouch) -> None:
+        self._parts.quota.vouched = frozenset((self._owner, *event.owners))
 
     def _why(self, event: Why) -> None:
         parts = self._parts
@@ -309,6 +312,8 @@ class State:
         self._parts.broadcast.expire()
         self._parts.want_incomplete()
         self._parts.groups.tick()
+        self._parts.quota.recount(self._parts.indexes[PUBLIC])
+        self._parts.freshness.tick(self._parts.indexes[PUBLIC])
         for index in self._parts.indexes.values():
             for key in index.expire():
                 self._parts.pulls.settled(index, key)

@@ -203,7 +203,7 @@ def test_a_key_that_its_owner_took_away_loses_its_heads_everywhere() -> None:
     script.say(other, Records(((*script.charters(peer), revoked.to_bytes()),), ()))
     assert peer.key not in script.state.heads()
     assert script.state.digest() != before
-    effects = script.say(peer, records(script, peer, raw))
+    effects = script.say(other, records(script, peer, raw))
     assert peer.key not in script.state.heads()
     assert "key-unknown" in violations(effects) or "epoch-old" in violations(effects)
 

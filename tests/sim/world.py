@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import cast
 
 from skerry.protocol.card import CARD, Blob, Card
@@ -73,6 +74,7 @@ class World:
         self.owner_of: dict[bytes, bytes] = {}
         self.byzantine: set[bytes] = set()
         """Node keys of machines that do not follow the protocol."""
+        self._configs: dict[bytes, StateConfig] = {}
         self._signers: dict[bytes, SignatureScheme] = {}
         self.network.observers.append(self._note_published)
         for index in range(count):
@@ -158,6 +160,11 @@ class World:
         """Return a node's key."""
         return self._signers[node.key]
 
+    def limit(self, node: Node, *, unvouched_cards_max: int) -> None:
+        """Give a node another limit, from its next start on."""
+        config = self._configs[node.key]
+        self._configs[node.key] = replace(config, unvouched_cards_max=unvouched_cards_max)
+
     def key_of(self, node: Node, purpose: str) -> SignatureScheme:
         """Return the key that a node's people have for a purpose."""
         return self._key(node.index, purpose)
@@ -226,7 +233,7 @@ class World:
         )
         chain = (charter.to_bytes(),)
         address = f"11.{index % 200}.{index // 200}.1:4000"
-        config = StateConfig(
+        self._configs[signer.public_key] = StateConfig(
             addresses=(address,),
             certificate=tagged_hash("skerry/test-certificate/1", signer.public_key),
             scheme=type(signer),
@@ -235,7 +242,7 @@ class World:
 
         def boot(disk: Disk, starts: int) -> State:
             rng = random.Random(f"{self.seed} {index} {starts}")
-            return State(config, signer, rng, chain, disk.snapshot())
+            return State(self._configs[signer.public_key], signer, rng, chain, disk.snapshot())
 
         node = Node(index, signer.public_key, address, boot)
         self.network.add(node)

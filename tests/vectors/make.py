@@ -66,6 +66,7 @@ from skerry.protocol.messages import (
     TreeRequest,
 )
 from skerry.protocol.reconcile import Listed, Range
+from skerry.protocol.report import make_report
 from skerry.protocol.roster import GroupRole, Member, Rosters, make_roster
 from skerry.protocol.tree import TOP_LEVEL, CountedTree
 
@@ -157,13 +158,21 @@ def charters() -> dict[str, Any]:
 
 
 def records() -> dict[str, Any]:
-    """A head, a node record, and two heads that equivocate."""
+    """A head, a node record, a report, and two heads that equivocate."""
     head = head_of(CATALOGUE, 5)
     return {
         "now": NOW,
         "head": head,
         "head_hash": verify_head(head, verify_chain(CHAIN, NOW), NOW).hash,
         "node_record": NODE_RECORD,
+        "report": make_report(
+            NODE,
+            owner=OWNER_ID,
+            scope=b"",
+            accused=bytes(32),
+            card=ENTRIES[0].hash,
+            issued=NOW,
+        ).to_bytes(),
         "equivocation": [head_of(Catalogue(), 6), head_of(Catalogue.build(ENTRIES[:1]), 6)],
     }
 

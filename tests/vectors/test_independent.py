@@ -254,6 +254,15 @@ def test_the_node_record_names_its_server() -> None:
     assert record["lease"] - record["issued"] <= 72 * 3600
 
 
+def test_the_report_accuses_a_card() -> None:
+    kind, body, (signer,) = opened(vector("records")["report"])
+    report = msgpack.unpackb(body)
+    assert kind == "sketch-report"
+    assert report["node_key"] == signer
+    assert report["card"] == vector("catalogues")["hashes"][0]
+    assert report["lease"] - report["issued"] <= 21 * DAY
+
+
 # Section 7
 
 

@@ -1,0 +1,71 @@
+"""What follows when a sketch is found to be false, here or by others.
+
+The state computes no sketch: the node does, and its verdict comes as an event. A false one is hidden here
+and reported; a report by others is handed to the node, which computes the sketch itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from .context import Context
+from .effects import SketchReported
+from .envelope import Envelope, RecordHeader, Verified
+from .errors import RemoteProtocolError
+from .events import SketchVerdict
+from .history import Because
+from .index import Index
+from .report import Report, make_report
+
+
+class Reports:
+    """See the module's docstring.
+
+    Parameters
+    ----------
+    context
+        Shared with the other parts of the state.
+    indexes
+        Scope -> index.
+    spread
+        Keeps an own report and sends it on; raises RemoteProtocolError when others would refuse it.
+    """
+
+    def __init__(
+        self, context: Context, indexes: Mapping[bytes, Index], spread: Callable[[Envelope], object]
+    ) -> None:
+        self._context = context
+        self._indexes = indexes
+        self._spread = spread
+
+    def kept(self, record: Verified[RecordHeader]) -> None:
+        """Have the node judge what others report about a card that is shown here."""
+        report = record.value
+        if not isinstance(report, Report) or report.node_key == self._context.key:
+            return
+        held = self._indexes[report.scope].heads.get(report.accused)
+        if held is not None and report.card in held.cards and report.card not in held.hidden:
+            card = held.cards[report.card]
+            self._context.deliver(SketchReported(report.scope, report.accused, card, report.owner))
+
+    def verdict(self, event: SketchVerdict, owner: bytes) -> None:
+        """Show a card with a false sketch no more, and report it; ``owner`` is this node's."""
+        for scope, index in self._indexes.items():
+            held = index.heads.get(event.node_key)
+            entry = None if held is None else held.catalogue.find(event.card_id)
+            if held is None or entry is None or event.honest or entry.hash in held.hidden:
+                continue
+            index.hide(held, event.card_id)
+            report = make_report(
+                self._context.signer,
+                owner=owner,
+                scope=scope,
+                accused=event.node_key,
+                card=entry.hash,
+                issued=self._context.wall,
+            )
+            try:
+                self._spread(report)
+            except RemoteProtocolError as error:
+                # A key that is about to end cannot promise so long a lease; the card is hidden here at least.
+                self._context.note(self._context.key, Because.REFUSED, f"{error.violation}: {error.why}")
