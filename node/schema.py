@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Boolean, Column, Integer, LargeBinary, MetaData, Table
+from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, MetaData, Table
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """The newest migration; a database at this revision needs none."""
 
 metadata = MetaData()
@@ -56,4 +56,19 @@ anchors = Table(
     metadata,
     Column("position", Integer, primary_key=True),
     Column("node_key", LargeBinary(32), nullable=False),
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("scope", LargeBinary(32), primary_key=True),
+    Column("hash", LargeBinary(32), primary_key=True),
+    Column("envelope", LargeBinary, nullable=False, comment="a roster, admission, report, or later type"),
+)
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("scope", LargeBinary(32), primary_key=True),
+    Column("refreshed", BigInteger, nullable=False, comment="seconds since 1970 UTC"),
 )

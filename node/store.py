@@ -6,7 +6,7 @@ a crash the database holds a batch whole or not at all.
 
 Rules of this file:
 
-1. A batch with a head of this node is synced to the disk before it counts as written
+1. A batch with a head or a record of this node's own is synced to the disk before it counts as written
    (``synchronous=FULL``). What others signed can be had again from them, and waits for the next sync.
 2. Every operation is idempotent: the same batch twice leaves the same database.
 3. The store verifies nothing and decides nothing.
@@ -31,7 +31,7 @@ from skerry.protocol.card import card_hash
 from skerry.protocol.snapshot import Snapshot, StoredCatalogue
 
 from .folder import folder_error
-from .schema import REVISION, anchors, cards, catalogues, charters, node_records
+from .schema import REVISION, anchors, cards, catalogues, charters, groups, node_records, records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,7 +74,9 @@ class Store:
 
     def write_now(self, operations: Sequence[effects.StoreOperation]) -> None:
         """Do what :meth:`write` does, in the calling thread."""
-        own = any(isinstance(item, effects.PutCatalogue) and item.own for item in operations)
+        own = any(
+            isinstance(item, effects.PutCatalogue | effects.PutRecord) and item.own for item in operations
+        )
         with _database_errors(self._path), self._engine.connect() as connection:
             connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if own else 'NORMAL'}")
             connection.commit()
@@ -153,6 +155,25 @@ def _apply(connection: Connection, operation: effects.StoreOperation) -> None:
             connection.execute(delete(node_records).where(node_records.c.node_key == node_key))
         case effects.PutAnchors(node_keys):
             _put_anchors(connection, node_keys)
+        case effects.PutRecord() | effects.DropRecord() | effects.PutGroup() | effects.DropGroup():
+            _apply_to_records(connection, operation)
+
+
+def _apply_to_records(
+    connection: Connection,
+    operation: effects.PutRecord | effects.DropRecord | effects.PutGroup | effects.DropGroup,
+) -> None:
+    match operation:
+        case effects.PutRecord(scope, digest, envelope):
+            _put(connection, records, scope=scope, hash=digest, envelope=envelope)
+        case effects.DropRecord(scope, digest):
+            place = (records.c.scope == scope) & (records.c.hash == digest)
+            connection.execute(delete(records).where(place))
+        case effects.PutGroup(scope, refreshed):
+            _put(connection, groups, scope=scope, refreshed=refreshed)
+        case effects.DropGroup(scope):
+            for table in (groups, records):
+                connection.execute(delete(table).where(table.c.scope == scope))
 
 
 def _put_catalogue(connection: Connection, operation: effects.PutCatalogue) -> None:
@@ -216,6 +237,10 @@ def _snapshot(connection: Connection) -> Snapshot:
         (held.pending if row.pending else held.cards)[row.hash] = row.card
     for row in connection.execute(select(node_records)):
         snapshot.node_records[row.node_key] = row.record
+    for row in connection.execute(select(records)):
+        snapshot.records[row.scope, row.hash] = row.envelope
+    for row in connection.execute(select(groups)):
+        snapshot.groups[row.scope] = row.refreshed
     kept = connection.execute(select(anchors.c.node_key).order_by(anchors.c.position))
     snapshot.anchors = tuple(row.node_key for row in kept)
     return snapshot

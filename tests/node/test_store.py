@@ -37,13 +37,15 @@ def test_an_empty_store_gives_nothing(store: Store) -> None:
 
 
 async def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
-    written = [
+    written: list[effects.StoreOperation] = [
         effects.PutCharters(b"w" * 32, ((b"first", b"second"), (b"first", b"rival"))),
         effects.PutNodeRecord(KEY, b"record"),
         effects.PutHead(b"", KEY, b"head 2"),
         effects.PutCatalogue(b"", KEY, b"head 1", (b"card",), (), own=True),
         effects.PutPendingCards(b"", KEY, (b"next card", b"card")),
         effects.PutAnchors((OTHER, KEY)),
+        effects.PutRecord(b"g" * 32, b"h" * 32, b"roster", own=True),
+        effects.PutGroup(b"g" * 32, 1_790_000_000),
     ]
     store = Store(tmp_path / "store.sqlite")
     await store.write(written)
@@ -65,6 +67,10 @@ operations = st.one_of(
     st.builds(effects.DropCatalogue, scopes, keys),
     st.builds(effects.PutNodeRecord, keys, bodies),
     st.builds(effects.DropNodeRecord, keys),
+    st.builds(effects.PutRecord, keys, keys, bodies),
+    st.builds(effects.DropRecord, keys, keys),
+    st.builds(effects.PutGroup, keys, st.integers(0, 2**53 - 1)),
+    st.builds(effects.DropGroup, keys),
     st.builds(effects.PutAnchors, st.lists(keys, unique=True).map(tuple)),
 )
 
