@@ -88,8 +88,15 @@ class Conversation:
         self.repair = Repair(context, self.owners, self.index_for)
         self.freshness = Freshness(context)
         self.broadcast = Broadcast(context)
-        hooks = Hooks(self._scope_opened, self._scope_closed, self.repair.send_digest, self._settled)
+        hooks = Hooks(
+            self._scope_opened,
+            self._scope_closed,
+            self.repair.send_digest,
+            self.membership.seek,
+            self._settled,
+        )
         self.groups = Groups(context, self.owners, self.broadcast, self.indexes, hooks)
+        self.membership.is_companion = self.groups.is_member
         self.quota = Quota(context, self.groups.is_member)
         self.pulls = Pulls(context, self._became_whole, self._shares, self.quota.allows)
         self.reports = Reports(context, self.indexes, self._spread)
@@ -202,6 +209,8 @@ class Conversation:
 
     def _scope_opened(self, peer: bytes, scope: bytes) -> None:
         """Begin to speak of a group with a peer."""
+        members = self.groups.groups[scope].members(self.context.wall)
+        self.membership.offer_nodes(peer, members)
         self.broadcast.connected(peer, [scope])
         self.publishing.connected(peer, scope)
         self.repair.send_digest(peer, scope)

@@ -18,7 +18,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .admission import ADMISSION_TYPE, Admission, verify_admission
@@ -34,6 +34,7 @@ from .index import Index
 from .limits import (
     ADMISSIONS_PER_OWNER_MAX,
     CLOCK_TOLERANCE_SECONDS,
+    GROUP_LINKS_MIN,
     GROUPS_MAX,
     ROSTER_REFRESH_SECONDS,
     ROSTER_REFRESH_STORED_SECONDS,
@@ -110,6 +111,8 @@ class Hooks:
     """A scope closes: (peer, scope)."""
     compare: Callable[[bytes, bytes], None]
     """Compare the heads of a scope with a peer: (peer, scope)."""
+    seek: Callable[[Collection[bytes], int], None]
+    """Dial so many nodes of some owners: (owners, count)."""
     dropped: Callable[[Index, Iterable[bytes]], None]
     """Catalogues end: (index, node keys)."""
 
@@ -353,6 +356,9 @@ class Groups:
                 self._tell(peer, group)
                 if peer in group.open_to:
                     self._hooks.compare(peer, group.id)
+            if len(group.open_to) < GROUP_LINKS_MIN:
+                others = [owner for owner in group.members(self._context.wall) if owner != self.owner]
+                self._hooks.seek(others, GROUP_LINKS_MIN - len(group.open_to))
 
     def update(self) -> None:
         """Open and close scopes, and drop what nobody may publish any more."""

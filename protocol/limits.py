@@ -167,6 +167,9 @@ GROUPS_MAX = 16
 ROSTER_TIPS_MAX = 16
 """(W) Tips named in one ``roster`` message."""
 
+GROUP_LINKS_MIN = 3
+"""Members that a node is connected to for each group, where it knows so many."""
+
 ROSTER_REFRESH_SECONDS = 24 * 3600
 """How long a group is served without word from a registrar or admin that its roster is the newest."""
 

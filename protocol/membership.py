@@ -20,7 +20,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from .addresses import is_global, network_of
@@ -46,6 +46,7 @@ from .limits import (
     LOST_TOGETHER_SECONDS,
     NODE_RECORD_WORK,
     NODES_KNOWN_MAX,
+    OFFERED_IDS_MAX,
     REJOIN_SECONDS,
     SHUFFLE_IDS,
     SHUFFLE_SECONDS,
@@ -79,6 +80,11 @@ class Known:
     """Whether rule 3 lets this node dial it."""
 
 
+def _no_companion(owner: bytes) -> bool:
+    del owner
+    return False
+
+
 class Membership:
     """The active and the passive view of one node."""
 
@@ -97,6 +103,8 @@ class Membership:
         self._pauses: dict[bytes | str, Pause] = {}
         self._lost: list[float] = []
         self._rejoin_at = 0.0
+        self.is_companion: Callable[[bytes], bool] = _no_companion
+        """Whether an owner is in a group of ours: such nodes are kept in mind and taken in first."""
 
     # Starting.
 
@@ -166,7 +174,8 @@ class Membership:
         first, peer.greeted = not peer.greeted, True
         if not first or peer.outbound or len(self.links) <= LINKS_MAX:
             return
-        worst = self._worst_inbound(key) if message.alone else None
+        needed = message.alone or self.is_companion(peer.owner)
+        worst = self._worst_inbound(key) if needed else None
         self._refuse(key if worst is None else worst)
 
     def refused(self, key: bytes, message: Full) -> None:
@@ -210,6 +219,28 @@ class Membership:
             : max(0, min(missing, DIALS_MAX - len(self._dialling)))
         ]:
             self._dial(target)
+
+    def seek(self, owners: Collection[bytes], count: int) -> None:
+        """Dial up to ``count`` known nodes of some owners that are not connected."""
+        free = [
+            key
+            for key, known in self.known.items()
+            if known.record.value.owner in owners
+            and known.dialable
+            and key not in self._context.peers
+            and key not in self._dialling
+            and self._rested(key, self._context.now)
+        ]
+        room = min(
+            DIALS_MAX - len(self._dialling), LINKS_HARD_MAX - len(self._context.peers), len(free), count
+        )
+        for key in self._context.rng.sample(free, max(0, room)):
+            self._dial(key)
+
+    def offer_nodes(self, key: bytes, owners: Collection[bytes]) -> None:
+        """Offer a peer the known records of some owners' nodes."""
+        ids = [item.hash[:OFFER_ID_BYTES] for item in self._records() if item.value.owner in owners]
+        self._offer(key, ids[:OFFERED_IDS_MAX], wants_offer=False)
 
     def _missing(self) -> int:
         peers = self._context.peers
@@ -270,7 +301,11 @@ class Membership:
 
     def _worst_inbound(self, besides: bytes) -> bytes | None:
         peers, now = self._context.peers, self._context.now
-        inbound = [key for key in self.links if not peers[key].outbound and key != besides]
+        inbound = [
+            key
+            for key in self.links
+            if not peers[key].outbound and key != besides and not self.is_companion(peers[key].owner)
+        ]
         return min(inbound, key=lambda key: (peers[key].score.value(now), -peers[key].since), default=None)
 
     def _refuse(self, key: bytes) -> None:
@@ -361,8 +396,9 @@ class Membership:
             spare = [key for key in self.known if key not in self._context.peers and key not in self._anchors]
             if not spare:
                 return
-            failed = [key for key in spare if key in self._pauses]
-            self._forget(self._context.rng.choice(failed or spare))
+            strangers = [key for key in spare if not self.is_companion(self.known[key].record.value.owner)]
+            failed = [key for key in strangers if key in self._pauses]
+            self._forget(self._context.rng.choice(failed or strangers or spare))
 
     def _expire(self) -> None:
         oldest = self._context.wall - CLOCK_TOLERANCE_SECONDS

@@ -6,7 +6,7 @@ import pytest
 
 from skerry.protocol.card import card_hash
 from skerry.protocol.effects import Effect, PublishRefused, Send
-from skerry.protocol.events import Event, LeaveGroup, Received
+from skerry.protocol.events import AddressesConfigured, Event, LeaveGroup, Received
 from skerry.protocol.messages import MESSAGE, Message, News, Records
 from skerry.protocol.roster import GroupRole
 from tests.sim.byzantine import Byzantine
@@ -224,3 +224,20 @@ def test_who_leaves_forgets_all_and_is_charged_with_nothing() -> None:
     assert not held.groups
     assert {scope for scope, _ in held.catalogues} <= {b""}
     scene.checkers.nobody_was_cut_off()
+
+
+def test_members_find_each_other_among_many_strangers() -> None:
+    world = World(5, 120, real=False)
+    members = world.nodes[20:100:10]
+    club = Club(world, [(node, ADMIN if node is members[0] else PUBLISHER) for node in members])
+    world.start_all()
+    world.network.run(8.0)
+    for node in members:
+        club.give(node, club.first)
+        # What an invite names: the address of the node that issued it.
+        world.network.event(node, AddressesConfigured((f"{members[0].address}#{'0' * 8}",)))
+    club.publish(members[-1], "one")
+    world.network.run(240.0)
+    assert [len(club.cards(node)) for node in members] == [1] * len(members)
+    for node in members:
+        assert len(club.open_to(node)) >= 2, node.index
