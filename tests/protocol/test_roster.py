@@ -14,7 +14,7 @@ import pytest
 from skerry.protocol.admission import make_admission, verify_admission
 from skerry.protocol.envelope import Envelope, Verified, cosign, open_envelope, sign_record
 from skerry.protocol.errors import LocalProtocolError, RemoteProtocolError
-from skerry.protocol.limits import ADMISSION_LEASE_SECONDS_MAX, ROSTER_LEASE_SECONDS_MAX
+from skerry.protocol.limits import ADMISSION_LEASE_SECONDS_MAX, GROUP_MEMBERS_MAX, ROSTER_LEASE_SECONDS_MAX
 from skerry.protocol.roster import (
     ROSTER,
     GroupRole,
@@ -253,3 +253,20 @@ def test_an_admission_is_signed_by_a_node_of_the_registrar_and_lives_a_week() ->
         admission(lab, group=b"")
     for _, changed in flipped(raw, step=5):
         assert outcome(lambda item: verify_admission(item, lab.trust, NOW), changed) is not None
+
+
+def test_the_largest_group_fits_one_envelope() -> None:
+    keys = [signer(f"many {number}") for number in range(16)]
+    members = [
+        Member(
+            bytes([number]) * 32,
+            GroupRole.ADMIN if number < len(keys) else GroupRole.READER,
+            keys[number].public_key if number < len(keys) else b"",
+            bytes(32),
+        )
+        for number in range(GROUP_MEMBERS_MAX)
+    ]
+    first = make_roster(
+        [], keys, owner=bytes(32), issued=NOW, members=members, name="n" * 80, threshold=len(keys)
+    )
+    assert len(Rosters(first.to_bytes(), NOW).standings) == GROUP_MEMBERS_MAX
