@@ -15,6 +15,7 @@ Rules of this file:
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,9 @@ Labels = npt.NDArray[Any]
 
 MISSING: Final = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 """Cells of a CSV file, in lower case, that stand for a missing value."""
+
+_PANDAS_INDEX: Final = re.compile(r"__index_level_\d+__")
+"""What pandas calls an index without a name when it writes one to Parquet; the row's number is no column."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,8 @@ def _parquet_columns(path: Path) -> dict[str, Labels]:
     frame = _read_parquet(path)
     columns: dict[str, Labels] = {}
     for name, dtype in frame.schema.items():
+        if _PANDAS_INDEX.fullmatch(name):
+            continue
         if dtype.is_numeric() or dtype == nw.Boolean:
             columns[name] = np.asarray(frame[name].cast(nw.Float64).to_numpy(), dtype=np.float64)
         else:

@@ -24,6 +24,8 @@ from .opener import Opened
 from .worker import Worker, as_rows
 
 _CONVERSION_SECONDS_MAX: Final = 600.0
+_PICKLES_BEGIN: Final = (b"\x80", b"x", b"\x1f\x8b", b"BZ", b"\xfd7zXZ", b"\x5d\x00\x00", b"\x04\x22\x4d\x18")
+"""First bytes of pickles from protocol 2 on, and of joblib's zlib, gzip, bz2, xz, lzma and lz4 around them."""
 _OPENER: Final = b"""
 from pathlib import Path
 from skerry.package.opener import OpenedModel
@@ -71,6 +73,8 @@ class FileModel:
     ) -> None:
         self._data = _read(Path(path))
         self._is_onnx = Path(path).suffix.lower() == ".onnx"
+        if not self._is_onnx and not self._data.startswith(_PICKLES_BEGIN):
+            raise model_error(f"{Path(path).name} is no pickle, no joblib file, and not called .onnx")
         self._classes: tuple[Label, ...] | None = None
         if self._is_onnx and labels is not None:
             self._classes = tuple(np.unique(np.asarray(labels)).tolist())

@@ -71,6 +71,11 @@ class OpenedModel:
         names = getattr(self._model, "feature_names_in_", None)
         if names is None:
             return X
+        if X.shape[1] != len(names):
+            raise ValueError(
+                f"it was fitted on {len(names)} columns and these rows have {X.shape[1]}; "
+                "the column with the labels is named by --target"
+            )
         import pandas as pd
 
         return pd.DataFrame(X, columns=names)

@@ -102,7 +102,8 @@ class Session:
         else:
             from .output import console
 
-            console(color=self.color).print(text)
+            # A path or an address is one line, however narrow the terminal is, and so when it is piped.
+            console(color=self.color).print(text, soft_wrap=isinstance(text, str))
 
     def fail(self, error: SkerryError) -> None:
         """Write an error on standard error in its five parts."""

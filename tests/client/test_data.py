@@ -48,6 +48,12 @@ def test_parquet_holds_the_same(tmp_path: Path) -> None:
     np.testing.assert_array_equal(table.values, [[1, 1], [2, 0]])
 
 
+def test_the_row_numbers_that_pandas_writes_are_no_column(tmp_path: Path) -> None:
+    shuffled = pd.DataFrame({"n": [1, 2, 3]}).sample(frac=1, random_state=1)
+    shuffled.to_parquet(tmp_path / "data.parquet")
+    assert read_file(tmp_path / "data.parquet")[0].columns == ("n",)
+
+
 def test_columns_are_selected_by_name(tmp_path: Path) -> None:
     table, _ = read_file(written(tmp_path, CSV))
     np.testing.assert_array_equal(table.select(["sick", "age"])[0], [0, 63])

@@ -115,6 +115,24 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert caught.value.code == "E-PACKAGE-MODEL"
 
 
+@pytest.mark.parametrize("text", ["import numpy", "tree\nversion=v4\n", ""])
+def test_what_is_no_model_is_not_even_opened(text: str, tmp_path: Path) -> None:
+    (tmp_path / "model.txt").write_text(text)
+    with pytest.raises(PackageError, match="no pickle, no joblib file"):
+        FileModel(tmp_path / "model.txt")
+
+
+def test_rows_with_the_labels_still_among_them_are_explained(tmp_path: Path) -> None:
+    frame = datasets.load_iris(as_frame=True).frame
+    model = LogisticRegression(max_iter=500).fit(frame.drop(columns="target"), frame.target)
+    joblib.dump(model, tmp_path / "model.pkl", compress=True)
+    with (
+        FileModel(tmp_path / "model.pkl") as opened,
+        pytest.raises(SandboxError, match=r"4 columns and these rows have 5.*--target"),
+    ):
+        opened.facts(frame.to_numpy())
+
+
 def test_a_liar_among_pickles_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The code in a pickle may answer for itself: what it says is checked as data."""
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(MODEL))

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from skerry.client.cli.output import byte_size, error_text, facts, table
+from skerry.client.cli.session import Session
 from skerry.errors import SkerryError, Unavailable
 from tests.client.test_escape import HOSTILE
 
@@ -32,6 +33,15 @@ def test_long_facts_are_wrapped_and_kept_whole() -> None:
         "".join(line.strip() for line in printed(facts([("id", "ab" * 60)]))).removeprefix("id").strip()
         == "ab" * 60
     )
+
+
+def test_a_path_is_one_line_in_the_narrowest_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    path = "/folder with spaces/" + "x" * 100
+    Session().show({"path": path}, path)
+    assert capsys.readouterr().out == f"{path}\n"
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
