@@ -170,6 +170,8 @@ class Groups:
         session = self._greetings[peer].session
         if not session:
             raise RemoteProtocolError(Violation.UNEXPECTED, "groups without a greeting", where="groups")
+        if not self._context.pays(peer, GROUPS_MAX):
+            return
         self._greetings[peer] = Greeting(session, frozenset(message.tags))
         for group in self.groups.values():
             if self.told(peer, group.id):
@@ -223,7 +225,7 @@ class Groups:
                 self._refreshed(group)
             return
         lacking = group.rosters.beyond(message.tips)
-        if self._context.peers[peer].spend(len(lacking), self._context.now):
+        if self._context.pays(peer, len(lacking)):
             for roster in lacking:
                 self._send_roster(peer, roster.raw)
 
