@@ -208,7 +208,7 @@ def _check_known(name: str, path: Path) -> None:
         f"There is no configuration key {name!r}",
         where=str(path),
         why=f"the nearest known key is {near[0]!r}",
-        todo="Correct or remove it; `skerry config` lists all keys.",
+        todo="Correct or remove it; docs/configuration.md lists all keys.",
         code="E-CONFIG-KEY",
     )
 

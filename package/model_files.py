@@ -25,7 +25,7 @@ from .worker import Worker, as_rows
 
 _CONVERSION_SECONDS_MAX: Final = 600.0
 _PICKLES_BEGIN: Final = (b"\x80", b"x", b"\x1f\x8b", b"BZ", b"\xfd7zXZ", b"\x5d\x00\x00", b"\x04\x22\x4d\x18")
-"""First bytes of pickles from protocol 2 on, and of joblib's zlib, gzip, bz2, xz, lzma and lz4 around them."""
+"""First bytes of a pickle from protocol 2 on, or of joblib's zlib, gzip, bz2, xz, lzma or lz4 around it."""
 _OPENER: Final = b"""
 from pathlib import Path
 from skerry.package.opener import OpenedModel
