@@ -152,7 +152,7 @@ class Network:
 
     def publish(self, model: Any, X: Any, y: Any = None, **words: Unpack[Words]) -> api.PublishReceipt:
         """Publish a fitted model; see :func:`skerry.publish` for the arguments and errors."""
-        with drafted(model, X, y, **words) as draft:
+        with drafted(model, X, y, unconfined=self._unsafe_models, **words) as draft:
             return self.upload(draft)
 
     def upload(self, draft: Draft) -> api.PublishReceipt:
@@ -172,6 +172,16 @@ class Network:
     def learnwares(self) -> list[api.CardView]:
         """Return the node's own live learnwares."""
         return self._connection.get("/learnwares", api.Learnwares).learnwares
+
+    def checks(self, slug: str) -> api.CheckReport:
+        """Return what was found when a learnware of the node was checked before it was published.
+
+        Raises
+        ------
+        NotFound
+            When the node has no such learnware, or none was handed in with it.
+        """
+        return self._connection.get(f"/checks/{segment(slug)}", api.CheckReport)
 
     def status(self) -> api.Status:
         """Return the node at a glance."""

@@ -3,7 +3,9 @@
 Theory of operation. A *draft* is all that will leave: the specification, fitted here on the rows, and the
 package. Making it needs no network; uploading gives the node both blobs by their content, then one
 request puts the learnware into the node's catalogue, signed and durable before it is acknowledged. A kill
-in between leaves blobs that nobody names, and the next attempt finds them there.
+in between leaves blobs that nobody names, and the next attempt finds them there. The package is checked as
+it was built, in the sandbox, before anything is uploaded; what was found goes to the node with the request
+and stays there.
 
 Rules of this file:
 
@@ -26,11 +28,12 @@ from typing import TYPE_CHECKING, Any, Final, Required, TypedDict, Unpack
 
 import numpy as np
 
-from skerry.errors import SpecificationError
+from skerry.errors import PackageError, SpecificationError
 from skerry.protocol import api
 
 from .connection import Connection
 from .limits import SLUG_CHARACTERS_MAX
+from .packaging import as_sent
 
 if TYPE_CHECKING:
     from skerry.package.inspecting import ModelFacts
@@ -96,8 +99,8 @@ class Draft:
         Semantic and statistical specification.
     package
         The package's zip; gone when the draft's context ends.
-    lane
-        How the package runs.
+    checks
+        What was found when the package was checked; with its lane.
     summary, update
         See :class:`Words`.
     """
@@ -105,9 +108,14 @@ class Draft:
     slug: str
     specification: Specification
     package: Path
-    lane: str
+    checks: api.CheckReport
     summary: str
     update: bool
+
+    @property
+    def lane(self) -> str:
+        """How the package runs."""
+        return self.checks.lane
 
 
 def publish(
@@ -118,12 +126,13 @@ def publish(
     Parameters
     ----------
     model
-        A fitted scikit-learn or LightGBM classifier or regressor, or a
+        A fitted scikit-learn or LightGBM classifier or regressor, a ``torch.nn.Module``, or a
         :class:`~skerry.package.model_files.FileModel`.
     X
         The rows it was trained on, (n, d), as the model takes them. They are read and do not leave.
     y
-        Their labels or targets, if the package should be tried on them.
+        Their labels or targets, if the package should be tried on them. A torch module needs them: floats
+        make it a regression.
     network
         The market to publish in; by default the one of this machine's node.
     **words
@@ -132,7 +141,8 @@ def publish(
     Raises
     ------
     SpecificationError, PackageError
-        When the rows, the words or the model are not acceptable; names the field.
+        When the rows, the words or the model are not acceptable; names the field. ``E-PUBLISH-CHECKS``
+        when the package fails a check; names the checks.
     Refused
         When the slug is taken and ``update`` is not set.
     Unavailable
@@ -146,11 +156,26 @@ def publish(
 
 
 @contextmanager
-def drafted(model: Any, X: Any, y: Any = None, **words: Unpack[Words]) -> Iterator[Draft]:
+def drafted(
+    model: Any, X: Any, y: Any = None, *, unconfined: bool = False, **words: Unpack[Words]
+) -> Iterator[Draft]:
     """Give the draft of a learnware; its package file is removed at the end.
 
-    Parameters and errors are those of :func:`publish`.
+    Parameters and errors are those of :func:`publish`; `unconfined` runs the package without a sandbox.
     """
+    from skerry.package.torch_models import is_module, open_module
+
+    with tempfile.TemporaryDirectory(prefix="skerry-draft-") as folder:
+        path = Path(folder) / "package.zip"
+        if not is_module(model):
+            yield _draft(model, X, y, path, words, unconfined=unconfined)
+            return
+        columns = words.get("columns") or _names(X)
+        with open_module(model, X, y, columns=columns, unconfined=unconfined) as opened:
+            yield _draft(opened, X, y, path, {"library": "PyTorch", **words}, unconfined=unconfined)
+
+
+def _draft(model: Any, X: Any, y: Any, path: Path, words: Words, *, unconfined: bool) -> Draft:
     from skerry.package.build import build_package, inspect_model
     from skerry.spec import Specification, fit_table, without_copies
 
@@ -163,23 +188,38 @@ def drafted(model: Any, X: Any, y: Any = None, **words: Unpack[Words]) -> Iterat
     )
     rkme = without_copies(fitted, X)
     semantic = _semantic(model, facts, rkme, words)
-    with tempfile.TemporaryDirectory(prefix="skerry-draft-") as folder:
-        package = build_package(
-            model,
-            X,
-            y,
-            semantic=semantic.to_reference(),
-            specification_json=rkme.to_reference_json(),
-            path=Path(folder) / "package.zip",
+    build_package(
+        model,
+        X,
+        y,
+        semantic=semantic.to_reference(),
+        specification_json=rkme.to_reference_json(),
+        path=path,
+    )
+    return Draft(
+        slug=words.get("slug") or slug_of(words["name"]),
+        specification=Specification(semantic, rkme),
+        package=path,
+        checks=_checked(path, X, unconfined=unconfined),
+        summary=words.get("summary") or semantic.description.split("\n")[0],
+        update=words.get("update", False),
+    )
+
+
+def _checked(path: Path, X: Any, *, unconfined: bool) -> api.CheckReport:
+    from skerry.package.checks import check_package
+
+    report = as_sent(check_package(path, data=X, unconfined=unconfined))
+    if not report.usable:
+        failed = [result for result in report.results if result.outcome == "failed"]
+        raise PackageError(
+            "The package fails checks, so it is not published",
+            where=", ".join(result.code for result in failed),
+            why="; ".join(result.why for result in failed),
+            todo="; ".join(result.todo for result in failed),
+            code="E-PUBLISH-CHECKS",
         )
-        yield Draft(
-            slug=words.get("slug") or slug_of(words["name"]),
-            specification=Specification(semantic, rkme),
-            package=package.path,
-            lane=package.lane,
-            summary=words.get("summary") or semantic.description.split("\n")[0],
-            update=words.get("update", False),
-        )
+    return report
 
 
 def upload(draft: Draft, connection: Connection) -> api.PublishReceipt:
@@ -195,6 +235,7 @@ def upload(draft: Draft, connection: Connection) -> api.PublishReceipt:
         lane=draft.lane,
         summary=draft.summary,
         update=draft.update,
+        checks=draft.checks,
     )
     return connection.post("/learnwares", request, api.PublishReceipt)
 
@@ -257,6 +298,14 @@ def _responder(model: Any, X: Any, facts: ModelFacts) -> Callable[[Any], Any]:
         return lambda points: model.predict_proba(as_input(points))
     classes = np.asarray(facts.classes)
     return lambda points: np.asarray(model.predict(as_input(points)))[:, None] == classes[None, :]
+
+
+def _names(X: Any) -> list[str] | None:
+    """Return the names of a frame's columns; an array has none."""
+    import narwhals as nw
+
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    return list(frame.columns) if isinstance(frame, nw.DataFrame) else None
 
 
 def _namer(X: Any, columns: Sequence[str] | None) -> Callable[[Any], Any]:

@@ -111,6 +111,7 @@ class LocalApi:
             ("GET", "/status", "search", self._get_status),
             ("GET", "/peers", "search", self._get_peers),
             ("GET", "/learnwares", "search", self._get_learnwares),
+            ("GET", "/checks/{slug}", "search", self._get_checks),
             ("GET", "/cards/{card_id}", "search", self._get_card),
             ("POST", "/search", "search", self._post_search),
             ("GET", "/specifications/{root}", "search", self._get_specification),
@@ -168,6 +169,9 @@ class LocalApi:
 
     async def _get_learnwares(self, _: web.Request) -> web.StreamResponse:
         return json_response(self._view.learnwares())
+
+    async def _get_checks(self, request: web.Request) -> web.StreamResponse:
+        return json_response(await self._publisher.checks(request.match_info["slug"]))
 
     async def _get_card(self, request: web.Request) -> web.StreamResponse:
         return json_response(self._view.hit(parse_root(request.match_info["card_id"])))

@@ -200,7 +200,7 @@ class Node:
                 self._specifications,
                 self._driver,
             ),
-            publisher=Publisher(owner, self._blobs, self._driver, self._index, self._view),
+            publisher=Publisher(owner, self._blobs, self._driver, self._index, self._view, self._store),
             specifications=self._specifications,
             dial=self._transport.dial,
         )

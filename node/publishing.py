@@ -20,12 +20,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from skerry.errors import NotFound
 from skerry.package.format import LANES
 from skerry.package.limits import BLOB_BYTES_MAX
-from skerry.protocol.api import BlobReceipt, PublishReceipt, PublishRequest
+from skerry.protocol.api import BlobReceipt, CheckReport, PublishReceipt, PublishRequest
 from skerry.protocol.card import Blob, Card, card_hash, card_id
 from skerry.protocol.errors import LocalProtocolError
 from skerry.protocol.limits import (
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
     from .driver import Driver
     from .index import CardIndex
+    from .store import Store
     from .view import NodeView
 
 
@@ -80,16 +82,19 @@ class Publisher:
         Has the state machine sign.
     index, view
         What is live now, and how it is shown.
+    store
+        Keeps what the checks of the learnwares found.
     """
 
     def __init__(
-        self, owner: bytes, blobs: BlobStore, driver: Driver, index: CardIndex, view: NodeView
+        self, owner: bytes, blobs: BlobStore, driver: Driver, index: CardIndex, view: NodeView, store: Store
     ) -> None:
         self._owner = owner
         self._blobs = blobs
         self._driver = driver
         self._index = index
         self._view = view
+        self._store = store
         self._changing = asyncio.Lock()
 
     async def upload(self, body: aiohttp.StreamReader, size: int | None) -> BlobReceipt:
@@ -149,7 +154,9 @@ class Publisher:
                 )
             card = replace(draft, version=1 if live is None else live.card.version + 1)
             raw = _encoded(card)
+            await self._keep_checks(card_hash(raw), request)
             published = await self._driver.publish(cards=(raw,))
+            await self._store.drop_checks(draft.slug, but=card_hash(raw))
         return self._receipt(Entry(card_hash(raw), card), published)
 
     async def withdraw(self, slug: str) -> PublishReceipt:
@@ -163,14 +170,37 @@ class Publisher:
         async with self._changing:
             live = self._live(slug)
             if live is None:
-                raise NotFound(
-                    "No learnware of this node has this slug",
-                    where=slug,
-                    todo="Look at `skerry list`.",
-                    code="E-NOTFOUND-SLUG",
-                )
+                raise _unknown(slug)
             published = await self._driver.publish(removed=(live.card.id,))
+            await self._store.drop_checks(slug)
         return self._receipt(live, published)
+
+    async def checks(self, slug: str) -> CheckReport:
+        """Return what was found when a learnware was checked before it was published.
+
+        Raises
+        ------
+        NotFound
+            ``E-NOTFOUND-SLUG``: no such learnware is live. ``E-NOTFOUND-CHECKS``: it came without.
+        """
+        live = self._live(slug)
+        if live is None:
+            raise _unknown(slug)
+        report = await self._store.checks_of(live.hash)
+        if report is None:
+            raise NotFound(
+                "Nothing is known of this learnware's checks",
+                where=slug,
+                why="it was published without",
+                todo="Publish it as an update with `skerry publish`.",
+                code="E-NOTFOUND-CHECKS",
+            )
+        return msgspec.json.decode(report, type=CheckReport)
+
+    async def _keep_checks(self, card: bytes, request: PublishRequest) -> None:
+        """Store the checks before a head can name the card, so that no crash leaves a card without."""
+        if request.checks is not None:
+            await self._store.put_checks(card, request.slug, msgspec.json.encode(request.checks))
 
     def _temporary(self) -> tempfile._TemporaryFileWrapper[bytes]:
         with _storage_errors(self._blobs.folder):
@@ -271,6 +301,15 @@ def _storage_errors(folder: Path) -> Iterator[None]:
 def _require_size(size: int) -> None:
     if size > BLOB_BYTES_MAX:
         raise TooLarge("The blob is too large", where="body", why=f"at most {BLOB_BYTES_MAX} bytes are taken")
+
+
+def _unknown(slug: str) -> NotFound:
+    return NotFound(
+        "No learnware of this node has this slug",
+        where=slug,
+        todo="Look at `skerry list`.",
+        code="E-NOTFOUND-SLUG",
+    )
 
 
 def _bad_card(where: str, why: str) -> BadRequest:

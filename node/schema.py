@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, MetaData, Table
+from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, MetaData, String, Table
 
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """The newest migration; a database at this revision needs none."""
 
 metadata = MetaData()
@@ -71,4 +71,12 @@ groups = Table(
     metadata,
     Column("scope", LargeBinary(32), primary_key=True),
     Column("refreshed", BigInteger, nullable=False, comment="seconds since 1970 UTC"),
+)
+
+checks = Table(
+    "checks",
+    metadata,
+    Column("card", LargeBinary(32), primary_key=True, comment="hash of a card of this node's own"),
+    Column("slug", String, nullable=False),
+    Column("report", LargeBinary, nullable=False, comment="JSON: what its owner's checks found"),
 )

@@ -18,7 +18,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import bindparam, create_engine, delete, event, insert, inspect, select, text
@@ -31,12 +31,14 @@ from skerry.protocol.card import card_hash
 from skerry.protocol.snapshot import Snapshot, StoredCatalogue
 
 from .folder import folder_error
-from .schema import REVISION, anchors, cards, catalogues, charters, groups, node_records, records
+from .schema import REVISION, anchors, cards, catalogues, charters, checks, groups, node_records, records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Connection, Table
+
+Result = TypeVar("Result")
 
 CHAINS: Final = tuple[tuple[bytes, ...], ...]
 BUSY_MILLISECONDS: Final = 5000
@@ -83,6 +85,39 @@ class Store:
             for operation in operations:
                 _apply(connection, operation)
             connection.commit()
+
+    async def put_checks(self, card: bytes, slug: str, report: bytes) -> None:
+        """Keep what the checks of an own learnware found, by the hash of its card."""
+
+        def put(connection: Connection) -> None:
+            _put(connection, checks, card=card, slug=slug, report=report)
+
+        await self._run(put)
+
+    async def drop_checks(self, slug: str, *, but: bytes = b"") -> None:
+        """Forget what the checks of all versions of a learnware found, `but` those of one card."""
+
+        def drop(connection: Connection) -> None:
+            connection.execute(delete(checks).where(checks.c.slug == slug, checks.c.card != but))
+
+        await self._run(drop)
+
+    async def checks_of(self, card: bytes) -> bytes | None:
+        """Return what the checks of an own learnware found, by the hash of its card."""
+
+        def read(connection: Connection) -> bytes | None:
+            return connection.scalar(select(checks.c.report).where(checks.c.card == card))
+
+        return await self._run(read)
+
+    async def _run(self, work: Callable[[Connection], Result]) -> Result:
+        """Run `work` in a transaction of the writer's thread."""
+
+        def transaction() -> Result:
+            with _database_errors(self._path), self._engine.begin() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._writer, transaction)
 
     def read(self) -> Snapshot:
         """Return all that the database holds."""

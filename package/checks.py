@@ -3,7 +3,8 @@
 Theory of operation. A check looks at a *subject* (the package, what its files say, and the answer of its
 model to a few random rows) and returns why it fails, or nothing. Checks of form come first; only a
 package whose form is right is run, in the sandbox, and only one that runs is asked the rest. A check
-that could not be made because an earlier one failed is reported as skipped, not as passed.
+that could not be made because an earlier one failed, or for want of the owner's rows, is reported as
+skipped, not as passed.
 
 The rules of the reference engine are those of its semantic and statistical checkers (``learnware`` 0.3.2,
 ``market/easy/checker.py``); where it says that a learnware is invalid, so do we.
@@ -11,21 +12,22 @@ The rules of the reference engine are those of its semantic and statistical chec
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import msgspec
 import numpy as np
 
 from skerry.errors import PackageError, SandboxError, SpecificationError
 from skerry.spec import Rkme, mmd2
+from skerry.spec.exposing import exposure
 from skerry.spec.reference import read_stat_json
 from skerry.spec.semantic import dock_problems, problems
 
 from .convert import LABELS_LEAST
-from .format import Package, read_package
+from .format import Agreement, Package, read_package
 from .frames import Array
 from .worker import Worker
 
@@ -35,10 +37,6 @@ TEST_ROWS: Final = 10
 """Random rows that a model is asked about; the reference's number."""
 TEXT_CHARACTERS: Final = (10, 1000)
 """Shortest and longest of the random texts; the reference's numbers."""
-COPY_DISTANCE: Final = 0.01
-"""A point nearer to a row than this part of the rows' own typical distance is a copy of the row."""
-COPY_ROWS_MAX: Final = 20_000
-"""Rows that points are compared with."""
 _OUTPUT_TASKS: Final = frozenset({"classification", "regression", "feature extraction"})
 
 
@@ -83,21 +81,31 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """All results, and the sandbox level that the model ran at (None: it ran without, or not at all)."""
+    """What all checks found.
+
+    Attributes
+    ----------
+    level
+        The sandbox that the model ran in; None: it ran without, or not at all.
+    agreement, lane_reason
+        Of a converted model: how well it agrees with the original, and why safer lanes were passed over.
+    """
 
     package: str
     lane: str
     level: str | None
     results: tuple[Result, ...]
+    agreement: Agreement | None = None
+    lane_reason: str = ""
 
     @property
     def usable(self) -> bool:
-        """Return whether no required check failed or was skipped."""
-        return all(result.outcome in {"passed", "warning"} for result in self.results)
+        """Return whether no required check failed."""
+        return all(result.outcome != "failed" for result in self.results)
 
     def to_json(self) -> str:
-        """Return the log that is kept with the learnware."""
-        return json.dumps({"usable": self.usable, **asdict(self)}, indent=2)
+        """Return the report as JSON for people."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2).decode()
 
 
 @dataclass
@@ -163,12 +171,22 @@ def check_package(
     finally:
         if subject.worker is not None:
             subject.worker.close()
-    return Report(package.name, package.lane, level, tuple(results))
+    manifest = package.manifest
+    return Report(
+        package.name,
+        package.lane,
+        level,
+        tuple(results),
+        agreement=manifest.agreement if manifest else None,
+        lane_reason=manifest.lane_reason if manifest else "",
+    )
 
 
 def _apply(check: Check, subject: Subject) -> Result:
     if subject.failed and (check.runs or check.find in _NEED_FORM):
         return _skipped(check)
+    if check.find is _copies and subject.data is None:
+        return _skipped(check, "no rows were given")
     try:
         why = check.find(subject)
     except (SandboxError, SpecificationError, PackageError) as error:
@@ -185,8 +203,8 @@ def _failure(check: Check, why: str) -> Result:
     return Result(check.code, check.sentence, "failed", why, check.todo)
 
 
-def _skipped(check: Check) -> Result:
-    return Result(check.code, check.sentence, "skipped", "an earlier check failed", check.todo)
+def _skipped(check: Check, why: str = "an earlier check failed") -> Result:
+    return Result(check.code, check.sentence, "skipped", why, check.todo)
 
 
 # --- checks of form ----------------------------------------------------------------------------------
@@ -241,24 +259,10 @@ def _agreement(subject: Subject) -> str:
 
 
 def _copies(subject: Subject) -> str:
-    """Compare points and rows in units of each column's spread."""
-    if subject.data is None or subject.rkme is None:
+    if subject.rkme is None:
         return ""
-    from scipy.spatial import cKDTree
-
-    rows = np.asarray(subject.data, dtype=np.float64)[:COPY_ROWS_MAX]
-    rows = rows[np.isfinite(rows).all(axis=1)]
-    if rows.ndim != 2 or rows.shape[1] != subject.rkme.dimension or len(rows) < 2:
-        return ""
-    spread = rows.std(axis=0)
-    scaled = np.unique(rows / np.where(spread > 0, spread, 1), axis=0)
-    if len(scaled) < 2:
-        return ""
-    tree = cKDTree(scaled)
-    typical = np.median(tree.query(scaled, k=2)[0][:, 1])
-    nearest = tree.query(subject.rkme.points / np.where(spread > 0, spread, 1))[0]
-    copies = int((nearest < COPY_DISTANCE * typical).sum())
-    return f"{copies} of its {len(nearest)} points are copies of rows" if copies else ""
+    copies = exposure(subject.rkme, subject.data).copies
+    return f"{len(copies)} of its {len(subject.rkme)} points are copies of rows" if len(copies) else ""
 
 
 # --- checks of the running model ---------------------------------------------------------------------

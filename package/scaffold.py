@@ -7,6 +7,7 @@ places to fill in marked; ``pack_folder`` makes the zip, with a manifest, and re
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from .format import (
     MANIFEST_NAME,
     SEMANTIC_NAME,
     SIGNATURE_NAME,
+    STATISTICAL_NAME,
     YAML_NAME,
     Manifest,
     Package,
@@ -39,7 +41,7 @@ FOLDER = os.path.dirname(os.path.abspath(__file__))
 class Model(BaseModel):
     def __init__(self):
         # The shape of one row and of one answer; (1,) for labels and single numbers.
-        super().__init__(input_shape=(4,), output_shape=(1,))
+        super().__init__(input_shape=(COLUMNS,), output_shape=(1,))
         # Load the files that you put beside this one, by their path in FOLDER.
 
     def predict(self, X):
@@ -59,6 +61,8 @@ semantic_specification:
   file_name: semantic_specification.json
 """
 _REQUIREMENTS: Final = "# The libraries that the model imports, one name==version a line.\nnumpy\n"
+_COLUMNS: Final = ("first", "second", "third", "fourth")
+"""Stand-ins for the names of a model's columns."""
 _SEMANTIC: Final[dict[str, Any]] = {
     "Data": {"Values": ["Table"], "Type": "Class"},
     "Task": {"Values": ["Classification"], "Type": "Class"},
@@ -67,27 +71,36 @@ _SEMANTIC: Final[dict[str, Any]] = {
     "License": {"Values": ["Apache-2.0"], "Type": "Class"},
     "Name": {"Values": "", "Type": "String"},
     "Description": {"Values": "", "Type": "String"},
-    "Input": {"Dimension": 4, "Description": {"0": "what the first column means"}},
     "Output": {"Dimension": 2, "Description": {"0": "no", "1": "yes"}},
 }
 
 
-def new_package(folder: Path) -> list[Path]:
+def new_package(
+    folder: Path, *, columns: Sequence[str] = _COLUMNS, specification_json: bytes | None = None
+) -> list[Path]:
     """Write the first files of a package into a new folder and return their paths.
 
-    ``stat_spec.json`` is not among them: ``skerry spec`` makes it from the training rows.
+    Parameters
+    ----------
+    columns
+        Names of the model's input columns.
+    specification_json
+        The statistical specification in the reference's JSON; without it ``stat_spec.json`` is to be added.
 
     Raises
     ------
     PackageError
         ``E-PACKAGE-FOLDER``: the folder is there and not empty, or cannot be written.
     """
+    inputs = {"Dimension": len(columns), "Description": dict(enumerate(columns))}
     files = {
-        "__init__.py": _MODEL,
+        "__init__.py": _MODEL.replace("(COLUMNS,)", f"({len(columns)},)"),
         YAML_NAME: _YAML,
         "requirements.txt": _REQUIREMENTS,
-        SEMANTIC_NAME: json.dumps(_SEMANTIC, indent=4) + "\n",
+        SEMANTIC_NAME: json.dumps({**_SEMANTIC, "Input": inputs}, indent=4) + "\n",
     }
+    if specification_json is not None:
+        files[STATISTICAL_NAME] = specification_json.decode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

@@ -24,6 +24,7 @@ Routes (all below ``/api/v1``; a bearer token of the scope in brackets; each sco
 ``POST /blobs``             publish    raw bytes -> :class:`BlobReceipt`
 ``POST /learnwares``        publish    :class:`PublishRequest` -> :class:`PublishReceipt`
 ``DELETE /learnwares/SLUG`` publish    -> :class:`PublishReceipt`
+``GET  /checks/SLUG``       search     -> :class:`CheckReport` of a learnware of the node's own
 ``POST /peers``             admin      :class:`DialRequest` -> :class:`Peers`
 ==========================  =========  ===========================================================
 
@@ -31,6 +32,8 @@ Routes (all below ``/api/v1``; a bearer token of the scope in brackets; each sco
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import msgspec
 
@@ -177,6 +180,40 @@ class BlobReceipt(msgspec.Struct, frozen=True):
     size: int
 
 
+class CheckResult(msgspec.Struct, frozen=True):
+    """What one check of a package found."""
+
+    code: str
+    sentence: str
+    """What must be so."""
+    outcome: Literal["passed", "failed", "warning", "skipped"]
+    why: str = ""
+    todo: str = ""
+
+
+class LaneAgreement(msgspec.Struct, frozen=True):
+    """How far a converted model answers as the original did on the owner's rows."""
+
+    labels: float
+    """Share of rows with the same answer."""
+    difference_max: float
+    """Largest difference of a probability, or of a prediction relative to its spread."""
+
+
+class CheckReport(msgspec.Struct, frozen=True):
+    """What was found when a package was checked before it was published; it stays with the owner's node."""
+
+    package: str
+    lane: str
+    usable: bool
+    results: list[CheckResult]
+    level: str | None = None
+    """The sandbox that the model ran in."""
+    agreement: LaneAgreement | None = None
+    lane_reason: str = ""
+    """Why safer lanes were passed over."""
+
+
 class PublishRequest(msgspec.Struct, frozen=True):
     """Put a learnware into the node's catalogue; both blobs were uploaded before."""
 
@@ -189,6 +226,7 @@ class PublishRequest(msgspec.Struct, frozen=True):
     summary: str = ""
     update: bool = False
     """Replace the live version of the slug; without it an existing slug is refused."""
+    checks: CheckReport | None = None
 
 
 class PublishReceipt(msgspec.Struct, frozen=True):

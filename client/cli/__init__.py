@@ -1,15 +1,15 @@
 """The command line: ``skerry VERB``.
 
 One table below holds all verbs; the files beside this one hold them by the person who needs them:
-``operator`` runs a node, ``owner`` publishes, ``searcher`` finds and runs. ``session`` has what all verbs
-share.
+``operator`` runs a node, ``owner`` publishes, ``packager`` makes and checks packages, ``searcher`` finds
+and runs. ``session`` has what all verbs share.
 """
 
 from __future__ import annotations
 
 import typer
 
-from . import demonstration, operator, owner, searcher
+from . import demonstration, operator, owner, packager, searcher
 from .session import command
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ spec = typer.Typer(
     help="Specifications: what leaves this machine.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(spec, name="spec")
+package = typer.Typer(help="Packages that are written by hand.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(package, name="package")
 
 for verb in (
     operator.init,
@@ -31,6 +33,7 @@ for verb in (
     operator.peers,
     owner.publish,
     owner.withdraw,
+    packager.check,
     searcher.search,
     searcher.get,
     searcher.run,
@@ -39,6 +42,8 @@ for verb in (
     command(app)(verb)
 command(app, "list")(owner.list_learnwares)
 command(spec, "show")(owner.show_specification)
+command(package)(packager.new)
+command(package)(packager.pack)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from .session import Session
 if TYPE_CHECKING:
     from skerry.client.data import Table
     from skerry.client.publishing import Draft
-    from skerry.protocol.api import CardView
+    from skerry.protocol.api import CardView, CheckReport
     from skerry.spec import Rkme
 
 DataOption = Annotated[
@@ -66,8 +66,9 @@ def publish(
             slug=slug,
             columns=columns,
             update=update,
+            unconfined=unsafe_models,
         ) as draft:
-            session.note(_draft_line(draft))
+            session.note("\n".join([_draft_line(draft), *lane_lines(draft.checks)]))
             receipt = network.upload(draft)
     session.note(f"published  seq {receipt.seq}, sent to {receipt.peers} peers")
     session.show(receipt, facts(_card_lines(receipt.card)), receipt.card.id)
@@ -131,7 +132,17 @@ def _ignored(table: Table) -> str:
 
 def _draft_line(draft: Draft) -> str:
     points, size = len(draft.specification.rkme), draft.package.stat().st_size
-    return f"leaves     {points} weighted points; package of {size} bytes, lane {draft.lane}"
+    return f"leaves     {points} weighted points; package of {size} bytes"
+
+
+def lane_lines(report: CheckReport) -> list[str]:
+    """Return what is to be said about a package's lane: sandbox, agreement, and the lanes passed over."""
+    ran = f"ran in sandbox {report.level}" if report.level else "did not run in a sandbox"
+    lines = [f"lane       {report.lane}, {ran}"]
+    if report.agreement is not None:
+        labels, difference = report.agreement.labels, report.agreement.difference_max
+        lines.append(f"agreement  {labels:.2%} of answers, differing by {difference:.1e} at most")
+    return lines + ([f"not safer  {report.lane_reason}"] if report.lane_reason else [])
 
 
 def _card_lines(card: CardView) -> list[tuple[str, object]]:

@@ -36,6 +36,8 @@ _SURROUNDINGS = {"COLUMNS": "80", "OMP_NUM_THREADS": "1"}
 _CHANGING = (
     (re.compile(r"\b[0-9a-f]{64}\b"), "<hash>"),
     (re.compile(r"\b\d+\.\d{3,}(e-?\d+)?\b"), "<number>"),
+    (re.compile(r"\b\d\.\de[+-]\d\d\b"), "<number>"),
+    (re.compile(r"\bsandbox [AB]\b"), "sandbox <level>"),
     (re.compile(r"\b[0-9a-f]{16}\b"), "<hash>"),
     (re.compile(r"/[0-9a-f]{2}/<hash>"), "/<hash>"),
     (re.compile(r"\(([0-9a-f]{8})\)"), "(<id>)"),
