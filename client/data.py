@@ -90,7 +90,7 @@ def read_file(path: Path | str, target: str | None = None) -> tuple[Table, Label
     Returns
     -------
     tuple
-        The :class:`Table`, and labels (n,), float64 or text, or None.
+        The :class:`Table`, and labels (n,), int64, float64 or text, or None.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def _table(columns: dict[str, Labels], where: str, target: str | None) -> tuple[
     if target is not None and target not in columns:
         todo = f"Name one of {', '.join(columns)}"
         raise _refusal("E-DATA-TARGET", f"there is no column {target!r}", where, todo)
-    labels = None if target is None else columns.pop(target)
+    labels = None if target is None else _labels(columns.pop(target))
     numeric = {name: column for name, column in columns.items() if column.dtype == np.float64}
     rows = len(next(iter(numeric.values()), ()))
     if not rows:
@@ -180,6 +180,13 @@ def _table(columns: dict[str, Labels], where: str, target: str | None) -> tuple[
         raise _refusal("E-DATA-EMPTY", f"{rows} rows, {len(numeric)} columns of numbers", where, todo)
     ignored = tuple(name for name in columns if name not in numeric)
     return Table(np.column_stack(list(numeric.values())), tuple(numeric), ignored), labels
+
+
+def _labels(column: Labels) -> Labels:
+    """Return whole numbers as integers: the class 1 is called "1" whether a file says 1 or 1.0."""
+    if column.dtype != np.float64 or not np.array_equal(column, np.trunc(column)):
+        return column
+    return column.astype(np.int64)
 
 
 def _refusal(code: str, why: str, where: str, todo: str) -> SpecificationError:

@@ -72,7 +72,7 @@ def search(
         raise NotFound(
             "No learnware was found",
             why=_coverage(hits),
-            todo="Search with fewer filters, or columns named as others name them; --target leaves labels out",
+            todo="Use fewer filters, or columns named as others name them; --target leaves labels out",
             code="E-SEARCH-NOTHING",
         )
     session.show(hits.answer, _hits_table(hits), "\n".join(hit.card.id for hit in hits))

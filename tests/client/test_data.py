@@ -40,6 +40,16 @@ def test_labels_may_be_texts(tmp_path: Path) -> None:
     assert labels.tolist() == ["a1", "b2", "c3"]
 
 
+@pytest.mark.parametrize(
+    ("cells", "kind"), [("1 0 -2", "i"), ("1.0 0 2", "i"), ("1 0.5 2", "f"), ("1 NA 2", "f")]
+)
+def test_labels_that_are_whole_numbers_are_integers(tmp_path: Path, cells: str, kind: str) -> None:
+    rows = "".join(f"1,{cell}\n" for cell in cells.split())
+    _, labels = read_file(written(tmp_path, f"a,label\n{rows}"), "label")
+    assert labels is not None
+    assert labels.dtype.kind == kind
+
+
 def test_parquet_holds_the_same(tmp_path: Path) -> None:
     pd.DataFrame({"id": ["a", "b"], "n": [1, 2], "b": [True, False]}).to_parquet(tmp_path / "data.parquet")
     table, _ = read_file(tmp_path / "data.parquet")
