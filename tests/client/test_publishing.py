@@ -25,6 +25,8 @@ def test_a_classifier_on_an_array_becomes_a_whole_specification() -> None:
         assert read_package(draft.package).lane == draft.lane
         again = Specification.from_bytes(draft.specification.to_bytes())
         semantic, rkme = again.semantic, again.rkme
+        assert draft.checks.usable
+        assert draft.checks.agreement is not None
         assert not draft.update
     assert not draft.package.exists()
     assert (semantic.task, semantic.library, semantic.license) == ("Classification", "Scikit-learn", "MIT")
@@ -81,6 +83,45 @@ class _Constant(RidgeClassifier):
 
     def predict(self, X: object) -> np.ndarray:
         return np.zeros(len(X), dtype=int)  # type: ignore[arg-type]
+
+
+class _Private(RidgeClassifier):
+    """A class that exists in this process only: no converter knows it, and nobody else can import it."""
+
+
+@pytest.mark.sandbox
+def test_a_package_that_fails_a_check_is_refused_with_its_name_and_reason() -> None:
+    model = _Private().fit(IRIS.data, IRIS.target)
+    with (
+        pytest.raises(PackageError, match="E-CHECK-RUNS") as caught,
+        drafted(model, IRIS.data, IRIS.target, name="Private", license="MIT"),
+    ):
+        pass
+    assert caught.value.code == "E-PUBLISH-CHECKS"
+    assert "No module named 'tests'" in caught.value.why
+    assert caught.value.todo
+
+
+@pytest.mark.sandbox
+def test_a_torch_module_becomes_an_onnx_learnware() -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    frame = pd.DataFrame(IRIS.data, columns=NAMES)
+    species = IRIS.target_names[IRIS.target]
+    with drafted(module, frame, species, name="Iris network", license="MIT") as draft:
+        semantic, rkme = draft.specification.semantic, draft.specification.rkme
+        package = read_package(draft.package)
+        agreement = draft.checks.agreement
+    assert (semantic.library, semantic.task) == ("PyTorch", "Classification")
+    assert semantic.classes == ("setosa", "versicolor", "virginica")
+    assert package.manifest is not None
+    assert (package.lane, package.manifest.columns) == ("onnx", NAMES)
+    assert agreement is not None
+    assert agreement.labels == 1
+    with torch.no_grad():
+        expected = torch.softmax(module(torch.from_numpy(rkme.points.astype(np.float32))), 1).numpy()
+    np.testing.assert_allclose(rkme.responses, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

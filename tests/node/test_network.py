@@ -9,11 +9,12 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from skerry.node.tls import client_context
-from skerry.protocol.api import PublishRequest
+from skerry.protocol.api import CheckReport, CheckResult, PublishRequest
 from skerry.spec import Specification
 
 from .processes import HttpError, NodeProcess, eventually, nodes, rkme, specification
@@ -319,6 +320,33 @@ def test_the_two_commands_answer_in_json_when_asked(tmp_path: Path) -> None:
         assert (ready["name"], ready["owner"]) == ("Cleveland", made["owner"])
     finally:
         node.kill()
+
+
+def test_what_checks_found_stays_with_the_version_it_was_found_for(tmp_path: Path) -> None:
+    found = CheckReport(
+        "ward", "onnx", usable=True, results=[CheckResult("E-CHECK-RUNS", "It runs", "passed")]
+    )
+
+    def checks(node: NodeProcess) -> CheckReport:
+        return msgspec.json.decode(node.request("GET", "/checks/ward"), type=CheckReport)
+
+    def refusal(node: NodeProcess) -> tuple[int, str]:
+        with pytest.raises(HttpError) as caught:
+            checks(node)
+        return caught.value.status, caught.value.problem["code"]
+
+    with nodes(tmp_path, "Cleveland") as (node,):
+        node.start()
+        assert refusal(node) == (404, "E-NOTFOUND-SLUG")
+        node.publish("ward", specification(1), b"package", checks=found)
+        assert checks(node) == found
+        node.stop()
+        node.start()
+        assert checks(node) == found
+        node.publish("ward", specification(2), b"another", update=True)
+        assert refusal(node) == (404, "E-NOTFOUND-CHECKS")
+        node.withdraw("ward")
+        assert refusal(node) == (404, "E-NOTFOUND-SLUG")
 
 
 def test_refusals_of_publishing(tmp_path: Path) -> None:

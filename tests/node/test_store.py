@@ -87,6 +87,18 @@ def test_the_store_is_the_fold_of_its_operations(
     store.close()
 
 
+async def test_checks_are_kept_by_card_and_dropped_by_slug(store: Store) -> None:
+    old, new, other = (bytes([number]) * 32 for number in range(3))
+    await store.put_checks(old, "ward", b"found")
+    await store.put_checks(new, "ward", b"found")
+    await store.put_checks(new, "ward", b"found again")
+    await store.put_checks(other, "price", b"found")
+    await store.drop_checks("ward", but=new)
+    assert [await store.checks_of(card) for card in (old, new, other)] == [None, b"found again", b"found"]
+    await store.drop_checks("ward")
+    assert [await store.checks_of(card) for card in (new, other)] == [None, b"found"]
+
+
 def test_the_newest_migration_is_the_one_the_code_expects(tmp_path: Path) -> None:
     from alembic.config import Config
     from alembic.script import ScriptDirectory

@@ -83,6 +83,9 @@ def test_every_result_is_one_json_document_of_the_contract(market: Market, files
     ]
     receipt = msgspec.json.decode(result(*publish, environment=owner), type=api.PublishReceipt)
     wait_until(lambda: market.searcher.network.status().cards == 1)
+    report = msgspec.json.decode(result("check", "iris", environment=owner), type=api.CheckReport)
+    assert report.usable
+    assert {check.outcome for check in report.results} == {"passed"}
     learnwares = msgspec.json.decode(result("list", environment=owner), type=api.Learnwares)
     assert [card.id for card in learnwares.learnwares] == [receipt.card.id]
     answer = msgspec.json.decode(result("search", "few.csv", environment=searcher), type=api.SearchAnswer)
