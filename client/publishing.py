@@ -22,7 +22,7 @@ import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Required, TypedDict, Unpack
 
@@ -173,6 +173,53 @@ def drafted(
         columns = words.get("columns") or _names(X)
         with open_module(model, X, y, columns=columns, unconfined=unconfined) as opened:
             yield _draft(opened, X, y, path, {"library": "PyTorch", **words}, unconfined=unconfined)
+
+
+def packaged(
+    path: Path,
+    X: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    slug: str = "",
+    summary: str = "",
+    update: bool = False,
+    unconfined: bool = False,
+) -> Draft:
+    """Return the draft of a package that was made by hand; name, task and license are those it states.
+
+    Parameters
+    ----------
+    path
+        The package's zip.
+    X, columns
+        The rows that its model was trained on, and the names of their columns.
+    slug, summary, update
+        See :class:`Words`.
+    unconfined
+        Run the model without a sandbox.
+
+    Raises
+    ------
+    PackageError
+        The package breaks a rule; ``E-PUBLISH-CHECKS`` when it fails a check.
+    SpecificationError
+        The rows are not acceptable, or not those of the package.
+    """
+    from skerry.package.format import read_package
+    from skerry.spec import SemanticSpec, Specification, TypedColumn, fit_table, without_copies
+
+    checks = _checked(path, X, unconfined=unconfined)
+    rkme = without_copies(fit_table(X, columns=columns), X)
+    typed = tuple(TypedColumn(column.name, column.unit) for column in rkme.columns or ())
+    semantic = replace(SemanticSpec.from_reference(read_package(path).semantic or {}), columns=typed)
+    return Draft(
+        slug=slug or slug_of(semantic.name),
+        specification=Specification(semantic, rkme),
+        package=path,
+        checks=checks,
+        summary=summary or semantic.description.split("\n")[0],
+        update=update,
+    )
 
 
 def _draft(model: Any, X: Any, y: Any, path: Path, words: Words, *, unconfined: bool) -> Draft:

@@ -44,6 +44,7 @@ command(app, "list")(owner.list_learnwares)
 command(spec, "show")(owner.show_specification)
 command(package)(packager.new)
 command(package)(packager.pack)
+command(package)(packager.publish)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from .session import Session
 
 if TYPE_CHECKING:
     from skerry.client.data import Table
+    from skerry.client.network import Network
     from skerry.client.publishing import Draft
     from skerry.protocol.api import CardView, CheckReport
     from skerry.spec import Rkme
@@ -45,8 +46,6 @@ def publish(
     from skerry.client.publishing import drafted
     from skerry.package.model_files import FileModel
 
-    from .output import facts
-
     network = session.network()
     table, labels = read_file(data, target)
     session.note(f"read       {len(table)} rows, {len(table.columns)} columns{_ignored(table)}")
@@ -68,8 +67,15 @@ def publish(
             update=update,
             unconfined=unsafe_models,
         ) as draft:
-            session.note("\n".join([_draft_line(draft), *lane_lines(draft.checks)]))
-            receipt = network.upload(draft)
+            send(session, network, draft)
+
+
+def send(session: Session, network: Network, draft: Draft) -> None:
+    """Say what leaves, upload it, and show the card."""
+    from .output import facts
+
+    session.note("\n".join([_draft_line(draft), *lane_lines(draft.checks)]))
+    receipt = network.upload(draft)
     session.note(f"published  seq {receipt.seq}, sent to {receipt.peers} peers")
     session.show(receipt, facts(_card_lines(receipt.card)), receipt.card.id)
 

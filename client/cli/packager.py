@@ -1,4 +1,4 @@
-"""Verbs of whoever makes a package: check, package new, package pack."""
+"""Verbs of whoever makes a package: check, package new, package pack, package publish."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .owner import TargetOption, lane_lines
+from .owner import DataOption, TargetOption, lane_lines, send
 from .session import EXIT_FAILURE, Session
 
 if TYPE_CHECKING:
@@ -72,6 +72,37 @@ def pack(
     size = output.stat().st_size
     value = {"name": package.name, "lane": package.lane, "bytes": size, "path": str(output)}
     session.show(value, f"{output}: {package.name}, {size} bytes, lane {package.lane}", str(output))
+
+
+def publish(
+    session: Session,
+    package: Annotated[Path, typer.Argument(help="A package's zip; it states name, task and license.")],
+    *,
+    data: DataOption,
+    target: TargetOption = None,
+    summary: Annotated[str, typer.Option(help="One sentence for the index.")] = "",
+    slug: Annotated[str, typer.Option(help="Short name; by default made from the name.")] = "",
+    update: Annotated[bool, typer.Option("--update", help="Replace the version that is published.")] = False,
+    unsafe_models: Annotated[
+        bool, typer.Option("--unsafe-models", help="Check the model without a sandbox: it may do anything.")
+    ] = False,
+) -> None:
+    """Publish a package that was made by hand, with a specification of its rows."""
+    from skerry.client.data import read_file
+    from skerry.client.publishing import packaged
+
+    network = session.network()
+    table, _ = read_file(data, target)
+    draft = packaged(
+        package,
+        table.values,
+        columns=table.columns,
+        slug=slug,
+        summary=summary,
+        update=update,
+        unconfined=unsafe_models,
+    )
+    send(session, network, draft)
 
 
 def _report_lines(report: CheckReport) -> list[str]:
