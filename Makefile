@@ -11,8 +11,10 @@ REFERENCE := .venv-reference
 demo: $(VENV)/.core
 	$(BIN)/skerry demo
 
+# Two processes, since most of the time goes into waiting for the processes that tests start. Numerical libraries get
+# one thread each: with more, the two processes and their workers would only stand in each other's way.
 test: $(VENV)/.complete check
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
 
 # Style, types, layers: what a machine can say about the code without running it.
 check: $(VENV)/.complete
