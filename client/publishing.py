@@ -143,6 +143,8 @@ def publish(
     SpecificationError, PackageError
         When the rows, the words or the model are not acceptable; names the field. ``E-PUBLISH-CHECKS``
         when the package fails a check; names the checks.
+    SandboxError
+        ``E-SANDBOX-UNAVAILABLE``: the package has code that cannot be tried in a sandbox on this machine.
     Refused
         When the slug is taken and ``update`` is not set.
     Unavailable

@@ -155,6 +155,8 @@ def check_package(
     ------
     PackageError
         The package cannot be read at all.
+    SandboxError
+        ``E-SANDBOX-UNAVAILABLE``: its code cannot be confined on this machine, so it was not run.
     """
     package = read_package(path)
     subject = Subject(package, semantic if semantic is not None else package.semantic or {}, data)
@@ -166,6 +168,8 @@ def check_package(
             level = subject.worker.level
         results += [_apply(check, subject) for check in RUN_CHECKS]
     except SandboxError as error:
+        if error.code == "E-SANDBOX-UNAVAILABLE":  # this machine's fault, not the package's
+            raise
         results += [_failure(RUN_CHECKS[0], f"{error.what}: {error.why}")]
         results += [_skipped(check) for check in RUN_CHECKS[1:]]
     finally:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skerry.errors import SandboxError
 from skerry.package.build import build_package
 from skerry.package.checks import FORM_CHECKS, RUN_CHECKS, Report, check_package
 from skerry.spec import fit_table
@@ -79,6 +81,20 @@ def test_without_a_semantic_specification_nothing_is_run() -> None:
         "skipped"
     }
     assert report.level is None
+
+
+def test_a_machine_without_a_sandbox_is_not_the_fault_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(SandboxError, match="Linux alone") as caught:
+        check_package(REFERENCE / "wine_svc.zip", semantic=semantic_of("wine_svc"))
+    assert caught.value.code == "E-SANDBOX-UNAVAILABLE"
+
+
+def test_without_rows_nothing_is_said_about_copies() -> None:
+    report = check_package(REFERENCE / "wine_svc.zip", semantic=semantic_of("wine_svc"))
+    (copies,) = (result for result in report.results if result.code == "E-CHECK-COPIES")
+    assert (copies.outcome, copies.why) == ("skipped", "no rows were given")
+    assert report.usable
 
 
 def packed(path: Path, X: Any, y: Any, specification: bytes) -> Path:
