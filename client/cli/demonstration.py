@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -21,7 +22,34 @@ def demo(
     from skerry.client.demo import run_demo
     from skerry.client.demo.report import as_text
 
-    # Whoever stops the demo by SIGTERM wants its nodes gone as much as whoever presses Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    result = run_demo(note=session.note, keep=keep)
+    interruption = _Interruption()
+
+    def note(line: str) -> None:
+        interruption.check()
+        session.note(line)
+
+    result = run_demo(note=note, keep=keep)
+    interruption.check()
     session.show(result.as_dict(), as_text(result))
+
+
+class _Interruption:
+    """Remembers Ctrl-C and SIGTERM: whoever stops the demo wants its nodes gone.
+
+    Python raises the exception wherever it happens to be, and where that is a finalizer it is printed and
+    dropped. So each step of the demo looks here whether one got lost.
+    """
+
+    def __init__(self) -> None:
+        self._received = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._receive)
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt when a signal came before."""
+        if self._received:
+            raise KeyboardInterrupt
+
+    def _receive(self, _number: int, _frame: FrameType | None) -> None:
+        self._received = True
+        raise KeyboardInterrupt
