@@ -101,6 +101,10 @@ WORKER_OPEN_FILES_MAX: Final = 256
 WORKER_CPU_SECONDS_MAX: Final = 24 * 3600
 """Processor time of one confined worker over its whole life: a backstop behind the deadlines."""
 
+NUMBERED_CLASSES_MAX: Final = 50
+"""Distinct whole numbers in a target that still count as classes. An ONNX file does not say whether it is a
+classifier, and a target with more values is nearly always a quantity that was rounded."""
+
 # --- environments -------------------------------------------------------------------------------
 REQUIREMENTS_MAX: Final = 500
 """Lines of a requirements file; a full conda export has about 400."""

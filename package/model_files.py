@@ -44,7 +44,8 @@ class FileModel:
     path
         An ONNX file (``.onnx``), or a pickle (also joblib's) of a scikit-learn or LightGBM estimator.
     labels
-        For an ONNX classifier: the labels of its rows; their sorted values are its classes.
+        For an ONNX file: the target of its rows. Names, and up to ``NUMBERED_CLASSES_MAX`` whole numbers, are
+        the classes of a classifier, in their order; anything else is what a regressor predicts.
     columns
         For an ONNX file: names of its columns, if they have any.
     unconfined
@@ -77,7 +78,7 @@ class FileModel:
             raise model_error(f"{Path(path).name} is no pickle, no joblib file, and not called .onnx")
         self._classes: tuple[Label, ...] | None = None
         if self._is_onnx and labels is not None:
-            self._classes = tuple(np.unique(np.asarray(labels)).tolist())
+            self._classes = _classes_of(np.unique(np.asarray(labels)))
         self.agreement: Agreement | None = None
         self._columns = None if columns is None else tuple(columns)
         self._opened: tuple[str, Conversion, ModelFacts] | None = None
@@ -151,6 +152,14 @@ class FileModel:
             statistics=[],
         )
         return path
+
+
+def _classes_of(values: Array) -> tuple[Label, ...] | None:
+    """Return the sorted distinct values of a target as classes, or None where they are a quantity."""
+    quantity = values.dtype.kind == "f" and bool(np.any(values != np.round(values)))
+    if quantity or (values.dtype.kind in "iuf" and len(values) > limits.NUMBERED_CLASSES_MAX):
+        return None
+    return tuple(values.tolist())
 
 
 def _read(path: Path) -> bytes:

@@ -97,13 +97,15 @@ def test_an_onnx_file_is_taken_as_it_is(tmp_path: Path) -> None:
         assert worker.predict_proba(X).shape == (150, 3)
 
 
-def test_an_onnx_regressor_needs_no_labels(tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", [False, True], ids=["without target", "with a rounded target"])
+def test_an_onnx_regressor_is_told_from_a_classifier(given: bool, tmp_path: Path) -> None:
+    target = datasets.load_diabetes().target if given else None
     from sklearn.linear_model import Ridge
 
     X, y = datasets.load_diabetes(return_X_y=True)
     kept = convert(Ridge().fit(X, y), X, None)
     (tmp_path / "model.onnx").write_bytes(kept.data)
-    with FileModel(tmp_path / "model.onnx") as model:
+    with FileModel(tmp_path / "model.onnx", labels=target) as model:
         assert model.facts(X).task == "regression"
         with pytest.raises(PackageError, match="no python lane"):
             model.convert(X, "python")
