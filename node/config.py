@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CONFIG_FILE: Final = "config.toml"
 ENVIRONMENT_PREFIX: Final = "SKERRY_"
 ADDRESS = re.compile(r"^(?P<host>\[[0-9a-fA-F:.]+\]|[^\[\]:#\s]+):(?P<port>\d{1,5})$")
+LOOPBACK_HOSTS: Final = frozenset({"localhost", "::1"})
 BOOTSTRAP = re.compile(r"^(?P<address>[^#\s]+)#(?P<certificate>[0-9a-f]{64})$")
 
 
@@ -231,7 +232,7 @@ def _validate(values: dict[str, dict[str, Any]], path: Path) -> Config:
     except msgspec.ValidationError as error:
         raise _bad_value(str(path), str(error), "Give a value of that type.") from error
     parse_address(config.node.listen, "node.listen")
-    parse_address(config.api.listen, "api.listen")
+    _check_api_address(config)
     for address in config.node.advertise:
         parse_address(address, "node.advertise")
     for bootstrap in config.node.bootstrap:
@@ -241,6 +242,18 @@ def _validate(values: dict[str, dict[str, Any]], path: Path) -> Config:
     _check_choice("log.format", config.log.format, ("console", "json"))
     _check_choice("log.level", config.log.level, ("debug", "info", "warning", "error"))
     return config
+
+
+def _check_api_address(config: Config) -> None:
+    """Refuse to serve the API beyond this machine unintended: it is plain HTTP, and its tokens open everything."""
+    host, _ = parse_address(config.api.listen, "api.listen")
+    if host in LOOPBACK_HOSTS or host.startswith("127.") or config.api.hosts:
+        return
+    raise _bad_value(
+        "api.listen",
+        f"{host} is not a loopback address, and the API's tokens would travel unencrypted",
+        "Use 127.0.0.1 and a TLS proxy; or name the hosts it may be called by in api.hosts.",
+    )
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

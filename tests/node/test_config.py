@@ -80,6 +80,13 @@ def test_a_file_that_is_not_toml_names_the_line(tmp_path: Path) -> None:
     assert caught.value.code == "E-CONFIG-SYNTAX"
 
 
+def test_the_api_leaves_the_machine_only_by_intent(tmp_path: Path) -> None:
+    open_to_all = {"SKERRY_API__LISTEN": "0.0.0.0:7741"}
+    with pytest.raises(ConfigError, match="not a loopback address"):
+        load(tmp_path, open_to_all)
+    assert load(tmp_path, {**open_to_all, "SKERRY_API__HOSTS": "skerry.hospital.example"}).api.hosts
+
+
 def test_addresses_are_split() -> None:
     assert parse_address("[::1]:7740", "x") == ("::1", 7740)
     assert parse_bootstrap(f"host.example:7740#{PIN}", "x") == ("host.example:7740", bytes.fromhex(PIN))
