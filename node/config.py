@@ -245,7 +245,7 @@ def _validate(values: dict[str, dict[str, Any]], path: Path) -> Config:
 
 
 def _check_api_address(config: Config) -> None:
-    """Refuse to serve the API beyond this machine unintended: it is plain HTTP, and its tokens open everything."""
+    """Refuse to serve the API beyond this machine unintended: its tokens would travel in plain HTTP."""
     host, _ = parse_address(config.api.listen, "api.listen")
     if host in LOOPBACK_HOSTS or host.startswith("127.") or config.api.hosts:
         return
