@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typer
 
-from . import demonstration, operator, owner, packager, searcher
+from . import demonstration, doctor, operator, owner, packager, searcher
 from .session import command
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ for verb in (
     operator.serve,
     operator.status,
     operator.peers,
+    doctor.doctor,
     owner.publish,
     owner.withdraw,
     packager.check,
