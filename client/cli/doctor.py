@@ -52,7 +52,7 @@ def doctor(session: Session) -> None:
 
 
 def _python() -> Finding:
-    return Finding("python", True, f"{platform.python_version()} at {sys.executable}")
+    return Finding("python", passed=True, found=f"{platform.python_version()} at {sys.executable}")
 
 
 def _disk() -> Finding:
@@ -80,7 +80,6 @@ def _node(session: Session) -> Finding:
     try:
         status = session.network().status()
     except ClientError as error:
-        return Finding("node", False, error.what, error.todo)
-    return Finding(
-        "node", True, f"{status.name} answers; {status.peers_connected} peers, {status.cards} cards"
-    )
+        return Finding("node", passed=False, found=error.what, todo=error.todo)
+    found = f"{status.name} answers; {status.peers_connected} peers, {status.cards} cards"
+    return Finding("node", passed=True, found=found)
