@@ -9,9 +9,8 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
-
-import msgspec
 
 from skerry.errors import ClientError
 
@@ -24,7 +23,8 @@ FREE_BYTES_MIN: Final = 2 << 30
 """Below this a cache of packages and a node's database soon fill the disk."""
 
 
-class Finding(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Finding:
     """What one check found."""
 
     check: str
@@ -33,19 +33,13 @@ class Finding(msgspec.Struct, frozen=True):
     todo: str = ""
 
 
-class Diagnosis(msgspec.Struct, frozen=True):
-    """All findings."""
-
-    findings: list[Finding]
-
-
 def doctor(session: Session) -> None:
     """Look at this machine and say what to do: Python, disk, sandbox, node."""
     from .output import table
 
     findings = [_python(), _disk(), *_sandbox(), _node(session)]
     rows = [("ok" if one.passed else "NO", one.check, one.found) for one in findings]
-    session.show(Diagnosis(findings), table(("", "check", "found"), rows))
+    session.show({"findings": [asdict(one) for one in findings]}, table(("", "check", "found"), rows))
     for one in findings:
         if one.todo:
             session.note(f"{one.check}: {one.todo}")
