@@ -75,7 +75,8 @@ class Archive:
         try:
             self._file: BinaryIO = self.path.open("rb")
         except OSError as error:
-            raise _refusal(str(path), f"it cannot be opened: {error}") from error
+            why = f"it cannot be opened: {error}"
+            raise _refusal(str(path), why, "Name a file that is there and that you may read") from error
         try:
             self._members = self._open()
         except BaseException:
@@ -194,12 +195,14 @@ class Archive:
             yield data
 
 
-def _refusal(where: str, why: str) -> PackageError:
+def _refusal(
+    where: str, why: str, todo: str = "Ask its owner for a package that keeps the format's rules"
+) -> PackageError:
     return PackageError(
         "The archive is refused",
         where=ascii(where)[1:-1],
         why=why,
-        todo="Ask its owner for a package that keeps the format's rules",
+        todo=todo,
         code="E-PACKAGE-ARCHIVE",
     )
 
