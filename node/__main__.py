@@ -119,7 +119,7 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _new_loop(tap: Path | None) -> asyncio.AbstractEventLoop:
     if tap is not None:
-        from .tap import TappedLoop
+        from .network.tap import TappedLoop
 
         return TappedLoop(tap)
     try:

@@ -32,24 +32,24 @@ from skerry.protocol.context import StateConfig
 from skerry.protocol.hello import Handshake, Role
 from skerry.protocol.state import State
 
-from .api import LocalApi, new_tokens
-from .blobs_http import BlobRoutes
+from .api.application import LocalApi, new_tokens
+from .api.problems import problems
 from .config import parse_address
 from .directory import PUBLIC, Directory
 from .driver import Driver
-from .fetching import SpecificationCache
 from .folder import write_private
-from .index import CardIndex, OwnBlobs
 from .keys import read_keyring
 from .limits import DRAIN_SECONDS_MAX
-from .listening import address_of, bind, serving
-from .problems import problems
+from .network.listening import address_of, bind, serving
+from .network.tls import server_context
+from .network.transport import Transport
 from .publishing import Publisher
-from .search import SearchService
-from .sketches import Sketches
-from .store import Store
-from .tls import server_context
-from .transport import Transport
+from .search.index import CardIndex, OwnBlobs
+from .search.service import SearchService
+from .search.sketches import Sketches
+from .storage.store import Store
+from .transfer.blobs_http import BlobRoutes
+from .transfer.fetching import SpecificationCache
 from .view import NodeView
 
 if TYPE_CHECKING:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from skerry.protocol.state import State
 
-    from .store import Store
-    from .transport import Transport
+    from .network.transport import Transport
+    from .storage.store import Store
 
 log = structlog.get_logger()
 

@@ -29,7 +29,7 @@ from skerry.protocol.signing import Signer
 
 from .folder import folder_error, write_private
 from .limits import NODE_KEY_DAYS
-from .tls import certificate_hash, make_certificate
+from .network.tls import certificate_hash, make_certificate
 
 if TYPE_CHECKING:
     from pathlib import Path

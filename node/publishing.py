@@ -37,14 +37,14 @@ from skerry.protocol.limits import (
 )
 from skerry.spec.limits import SPECIFICATION_BYTES_MAX
 
-from .blobs_http import parse_root
+from .api.problems import BadRequest, Conflict, TooLarge
 from .folder import folder_error
-from .index import Entry
 from .limits import (
     BLOB_CHUNK_BYTES,
     UPLOAD_SECONDS_BETWEEN_CHUNKS_MAX,
 )
-from .problems import BadRequest, Conflict, TooLarge
+from .search.index import Entry
+from .transfer.blobs_http import parse_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,8 +57,8 @@ if TYPE_CHECKING:
     from skerry.spec import Specification
 
     from .driver import Driver
-    from .index import CardIndex
-    from .store import Store
+    from .search.index import CardIndex
+    from .storage.store import Store
     from .view import NodeView
 
 

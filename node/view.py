@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from skerry.protocol.state import State
 
     from .directory import Directory
-    from .index import CardIndex, Entry
     from .keys import Keyring
-    from .transport import Connection, Transport
+    from .network.transport import Connection, Transport
+    from .search.index import CardIndex, Entry
 
 
 class NodeView:

@@ -15,7 +15,7 @@ from skerry.errors import Refused, StorageError
 from skerry.node.driver import Driver
 from skerry.node.folder import Folder
 from skerry.node.keys import initialise
-from skerry.node.store import Store
+from skerry.node.storage.store import Store
 from skerry.protocol import effects, events
 from skerry.protocol.context import StateConfig
 from skerry.protocol.effects import Effect

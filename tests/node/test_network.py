@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from skerry.node.tls import client_context
+from skerry.node.network.tls import client_context
 from skerry.protocol.api import CheckReport, CheckResult, PublishRequest
 from skerry.spec import Specification
 

@@ -27,15 +27,8 @@ import structlog
 from aiohttp import web
 
 from skerry.errors import SkerryError, TransportError, Unavailable
-from skerry.protocol import events
-from skerry.protocol.envelope import open_envelope
-from skerry.protocol.errors import RemoteProtocolError
-from skerry.protocol.hello import Handshake, PeerIdentity, Role
-from skerry.protocol.limits import FRAME_BYTES_MAX
-from skerry.protocol.node_record import MODE_PINNED, NODE_RECORD
-
-from .config import parse_bootstrap
-from .limits import (
+from skerry.node.config import parse_bootstrap
+from skerry.node.limits import (
     CLOSE_SECONDS_MAX,
     DIAL_ANSWER_SECONDS_MAX,
     DIAL_SECONDS_MAX,
@@ -47,12 +40,19 @@ from .limits import (
     INBOUND_MAX,
     STOP_REQUESTS_SECONDS,
 )
+from skerry.protocol import events
+from skerry.protocol.envelope import open_envelope
+from skerry.protocol.errors import RemoteProtocolError
+from skerry.protocol.hello import Handshake, PeerIdentity, Role
+from skerry.protocol.limits import FRAME_BYTES_MAX
+from skerry.protocol.node_record import MODE_PINNED, NODE_RECORD
+
 from .tls import PinnedClient, client_context, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from .driver import Driver
+    from skerry.node.driver import Driver
 
 log = structlog.get_logger()
 

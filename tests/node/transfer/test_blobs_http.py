@@ -15,12 +15,18 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from skerry.errors import Unavailable
-from skerry.node.blobs_http import BlobRoutes
-from skerry.node.fetching import Fetcher
+from skerry.node.api.problems import problems
 from skerry.node.folder import Folder
-from skerry.node.listening import address_of, bind, serving
-from skerry.node.problems import problems
-from skerry.node.tls import PinnedClient, certificate_hash, client_context, make_certificate, server_context
+from skerry.node.network.listening import address_of, bind, serving
+from skerry.node.network.tls import (
+    PinnedClient,
+    certificate_hash,
+    client_context,
+    make_certificate,
+    server_context,
+)
+from skerry.node.transfer.blobs_http import BlobRoutes
+from skerry.node.transfer.fetching import Fetcher
 from skerry.package.blobs import BlobStore
 from skerry.package.limits import LEAF_BYTES
 from skerry.protocol.api import Source

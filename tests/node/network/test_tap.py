@@ -15,9 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skerry.node.folder import Folder
-from skerry.node.listening import address_of, bind, serving
-from skerry.node.tap import TappedLoop, Unmask
-from skerry.node.tls import PinnedClient, certificate_hash, client_context, make_certificate, server_context
+from skerry.node.network.listening import address_of, bind, serving
+from skerry.node.network.tap import TappedLoop, Unmask
+from skerry.node.network.tls import (
+    PinnedClient,
+    certificate_hash,
+    client_context,
+    make_certificate,
+    server_context,
+)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from skerry.node.schema import metadata
+from skerry.node.storage.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -15,7 +15,7 @@ import pytest
 
 from skerry.node.folder import Folder
 from skerry.node.keys import Keyring, initialise
-from skerry.node.tls import PinnedClient, client_context
+from skerry.node.network.tls import PinnedClient, client_context
 from skerry.protocol.card import Blob, Card, card_hash
 from skerry.protocol.catalogue import Catalogue, Entry
 from skerry.protocol.head import make_head
@@ -23,8 +23,7 @@ from skerry.protocol.hello import Handshake, Identity, PeerIdentity, Role
 from skerry.protocol.limits import FRAME_BYTES_MAX
 from skerry.protocol.messages import MESSAGE, News
 from skerry.protocol.node_record import make_node_record
-
-from .processes import NodeProcess, eventually, nodes
+from tests.node.processes import NodeProcess, eventually, nodes
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(90)]
 

@@ -23,11 +23,7 @@ import aiohttp
 import structlog
 
 from skerry.errors import NotFound, SkerryError, TransportError, Unavailable
-from skerry.package.hashtree import HASH_BYTES, HashTree, leaf_count, verify_leaf, verify_leaves
-from skerry.package.limits import LEAF_BYTES
-from skerry.spec.limits import SPECIFICATION_BYTES_MAX
-
-from .limits import (
+from skerry.node.limits import (
     CACHE_BYTES_MAX,
     DIAL_SECONDS_MAX,
     FETCH_FAILURE_SECONDS,
@@ -35,16 +31,18 @@ from .limits import (
     FETCHES_CONCURRENT_MAX,
     PINNED_CLIENTS_MAX,
 )
-from .tls import PinnedClient, client_context, reason
+from skerry.node.network.tls import PinnedClient, client_context, reason
+from skerry.package.hashtree import HASH_BYTES, HashTree, leaf_count, verify_leaf, verify_leaves
+from skerry.package.limits import LEAF_BYTES
+from skerry.spec.limits import SPECIFICATION_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from skerry.node.directory import Directory
+    from skerry.node.search.index import CardIndex, Entry
     from skerry.package.blobs import BlobStore
     from skerry.protocol.api import Source
-
-    from .directory import Directory
-    from .index import CardIndex, Entry
 
 log = structlog.get_logger()
 

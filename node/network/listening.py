@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from skerry.errors import TransportError
-
-from .limits import (
+from skerry.node.limits import (
     HANDSHAKE_SECONDS_MAX,
     KEEPALIVE_SECONDS,
     LISTEN_BACKLOG,

@@ -14,12 +14,12 @@ import pytest
 from aiohttp import web
 
 from skerry.errors import Unavailable
+from skerry.node.api.problems import problems
 from skerry.node.folder import Folder
 from skerry.node.keys import initialise
-from skerry.node.listening import address_of, bind, serving
-from skerry.node.problems import problems
-from skerry.node.tls import PinnedClient, client_context, server_context
-from skerry.node.transport import Transport
+from skerry.node.network.listening import address_of, bind, serving
+from skerry.node.network.tls import PinnedClient, client_context, server_context
+from skerry.node.network.transport import Transport
 from skerry.protocol import events
 from skerry.protocol.events import Event
 from skerry.protocol.hello import Handshake, Identity, Role
@@ -182,8 +182,8 @@ async def test_dials_that_come_to_nothing_say_so(tmp_path: Path) -> None:
 async def test_a_handshake_that_stops_half_way_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skerry.node.transport.HANDSHAKE_SECONDS_MAX", 2.0)
-    monkeypatch.setattr("skerry.node.transport.INBOUND_HANDSHAKES_MAX", 3)
+    monkeypatch.setattr("skerry.node.network.transport.HANDSHAKE_SECONDS_MAX", 2.0)
+    monkeypatch.setattr("skerry.node.network.transport.INBOUND_HANDSHAKES_MAX", 3)
     async with peers(tmp_path, 2) as (first, second):
         pin = first.keyring.certificate
         client = PinnedClient(client_context(), pin, aiohttp.ClientTimeout(total=10))

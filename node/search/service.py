@@ -27,11 +27,8 @@ import structlog
 from msgspec.structs import replace
 
 from skerry.errors import SkerryError, SpecificationError, Unavailable
-from skerry.protocol import events
-from skerry.protocol.api import Coverage, Hit, MixView, SearchAnswer, SearchRequest
-from skerry.spec.limits import MIX_CANDIDATES_MAX, MIX_MEMBERS_MAX
-
-from .limits import (
+from skerry.node.api.problems import BadRequest
+from skerry.node.limits import (
     RKMES_CACHED_BYTES_MAX,
     SEARCH_CANDIDATES,
     SEARCH_CONCURRENT_MAX,
@@ -39,20 +36,22 @@ from .limits import (
     SEARCH_SECONDS_MAX,
     SEARCHES_WAITING_MAX,
 )
-from .problems import BadRequest
+from skerry.protocol import events
+from skerry.protocol.api import Coverage, Hit, MixView, SearchAnswer, SearchRequest
+from skerry.spec.limits import MIX_CANDIDATES_MAX, MIX_MEMBERS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from skerry.node.directory import Directory
+    from skerry.node.driver import Driver
+    from skerry.node.transfer.fetching import SpecificationCache
+    from skerry.node.view import NodeView
     from skerry.spec import Mix, Rkme
     from skerry.spec.ranking import Ranking
 
-    from .directory import Directory
-    from .driver import Driver
-    from .fetching import SpecificationCache
     from .index import CardIndex, Entry
     from .sketches import Sketches
-    from .view import NodeView
 
 log = structlog.get_logger()
 

@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from skerry.protocol.api import Problem
-
-from .processes import HttpError, NodeProcess, nodes, rkme
+from tests.node.processes import HttpError, NodeProcess, nodes, rkme
 
 pytestmark = pytest.mark.processes
 

@@ -17,14 +17,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from skerry.errors import ConfigError
-
-from .limits import CONNECTIONS_PER_PEER_MAX, HEARTBEAT_SECONDS
+from skerry.node.limits import CONNECTIONS_PER_PEER_MAX, HEARTBEAT_SECONDS
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from .folder import Folder
+    from skerry.node.folder import Folder
 
 CERTIFICATE_DAYS = 36500
 """The pin decides, not the date: a certificate that ran out would only take a healthy node off the network.

@@ -25,20 +25,20 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
+from skerry.node.config import parse_bootstrap
+from skerry.node.limits import API_BODY_BYTES_MAX
+from skerry.node.transfer.blobs_http import BINARY, parse_root
 from skerry.protocol.api import API_PREFIX, DialRequest, Endpoint, PublishRequest, SearchRequest
 
-from .blobs_http import BINARY, parse_root
-from .config import parse_bootstrap
-from .limits import API_BODY_BYTES_MAX
 from .problems import BadRequest, Unauthorized, json_response, problems
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from .fetching import SpecificationCache
-    from .publishing import Publisher
-    from .search import SearchService
-    from .view import NodeView
+    from skerry.node.publishing import Publisher
+    from skerry.node.search.service import SearchService
+    from skerry.node.transfer.fetching import SpecificationCache
+    from skerry.node.view import NodeView
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -14,13 +14,13 @@ import pytest
 from msgspec.structs import replace
 
 from skerry.errors import Unavailable
+from skerry.node.api.problems import BadRequest
 from skerry.node.directory import Directory
-from skerry.node.fetching import SpecificationCache
-from skerry.node.index import CardIndex, OwnBlobs
 from skerry.node.keys import Keyring
-from skerry.node.problems import BadRequest
-from skerry.node.search import RkmeCache, SearchService
-from skerry.node.sketches import Sketches
+from skerry.node.search.index import CardIndex, OwnBlobs
+from skerry.node.search.service import RkmeCache, SearchService
+from skerry.node.search.sketches import Sketches
+from skerry.node.transfer.fetching import SpecificationCache
 from skerry.node.view import NodeView
 from skerry.package.blobs import BlobStore
 from skerry.protocol import events
@@ -149,7 +149,7 @@ def request(requirement: Rkme | None = None, **fields: Any) -> SearchRequest:
 async def test_the_prefilter_loses_none_of_the_nearest(
     market: Market, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skerry.node.search.SEARCH_CANDIDATES", 40)
+    monkeypatch.setattr("skerry.node.search.service.SEARCH_CANDIDATES", 40)
     rng = np.random.default_rng(seed)
     market.add({f"m-{at}": small_rkme(rng, shift) for at, shift in enumerate(rng.uniform(-20, 20, 120))})
     requirement = small_rkme(rng, 3.0)
@@ -178,7 +178,7 @@ async def test_the_mix_names_hits_beyond_the_first_k(market: Market) -> None:
 
 
 async def test_only_the_nearest_are_mixed(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("skerry.node.search.MIX_CANDIDATES_MAX", 2)
+    monkeypatch.setattr("skerry.node.search.service.MIX_CANDIDATES_MAX", 2)
     rng = np.random.default_rng(3)
     market.add({f"m-{at}": small_rkme(rng, shift) for at, shift in enumerate((-5.0, 2.0, 2.5, 5.0))})
     both = np.concatenate([market.rkmes["m-0"].points, market.rkmes["m-3"].points])
@@ -213,7 +213,7 @@ async def test_a_disputed_card_is_marked_and_never_recommended(market: Market) -
 
 
 async def test_too_many_searches_are_turned_away(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("skerry.node.search.SEARCHES_WAITING_MAX", 3)
+    monkeypatch.setattr("skerry.node.search.service.SEARCHES_WAITING_MAX", 3)
     rng = np.random.default_rng(11)
     market.add({"model": small_rkme(rng, 0.0)})
     asked = [market.service.search(request(small_rkme(rng, 0.0))) for _ in range(5)]
@@ -244,7 +244,7 @@ def test_the_cache_is_bounded_and_forgets_the_oldest(monkeypatch: pytest.MonkeyP
     rng = np.random.default_rng(7)
     one = small_rkme(rng, 0.0)
     size = one.points.nbytes + one.weights.nbytes
-    monkeypatch.setattr("skerry.node.search.RKMES_CACHED_BYTES_MAX", 3 * size)
+    monkeypatch.setattr("skerry.node.search.service.RKMES_CACHED_BYTES_MAX", 3 * size)
     cache = RkmeCache()
     for key in (b"a", b"b", b"c"):
         cache.put(key, one)

@@ -26,11 +26,11 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import DatabaseError
 
 from skerry.errors import StorageError
+from skerry.node.folder import folder_error
 from skerry.protocol import effects
 from skerry.protocol.card import card_hash
 from skerry.protocol.snapshot import Snapshot, StoredCatalogue
 
-from .folder import folder_error
 from .schema import REVISION, anchors, cards, catalogues, charters, checks, groups, node_records, records
 
 if TYPE_CHECKING:

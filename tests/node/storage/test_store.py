@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skerry.errors import StorageError
-from skerry.node.schema import REVISION, metadata
-from skerry.node.store import Store
+from skerry.node.storage.schema import REVISION, metadata
+from skerry.node.storage.store import Store
 from skerry.protocol import effects
 from skerry.protocol.card import card_hash
 from skerry.protocol.snapshot import Snapshot
@@ -103,10 +103,10 @@ def test_the_newest_migration_is_the_one_the_code_expects(tmp_path: Path) -> Non
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-    import skerry.node
+    import skerry.node.storage
 
     config = Config()
-    config.set_main_option("script_location", str(Path(skerry.node.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(skerry.node.storage.__file__).parent / "migrations"))
     assert ScriptDirectory.from_config(config).get_current_head() == REVISION
 
 

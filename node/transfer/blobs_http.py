@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from aiohttp import web
 
 from skerry.errors import NotFound, Unavailable
-
-from .limits import BLOB_CHUNK_BYTES, BLOB_WRITE_SECONDS_MAX, BLOBS_SERVED_MAX
-from .problems import BadRequest
+from skerry.node.api.problems import BadRequest
+from skerry.node.limits import BLOB_CHUNK_BYTES, BLOB_WRITE_SECONDS_MAX, BLOBS_SERVED_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,1 @@
+"""The local API: what programs of this institution may ask of the node."""

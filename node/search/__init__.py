@@ -1,0 +1,1 @@
+"""The index of shown cards, their sketches, and the service that answers searches."""

@@ -1,0 +1,1 @@
+"""What the node keeps on disk: the tables, their migrations, and the one writer."""

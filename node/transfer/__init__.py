@@ -1,0 +1,1 @@
+"""Blobs over HTTP: serving the own ones, fetching those of others."""

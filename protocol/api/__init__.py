@@ -1,0 +1,71 @@
+"""The types of a node's local HTTP API: where node and client meet.
+
+A node listens on two addresses. The public one speaks the gossip protocol and serves blobs (see
+``docs/protocol.md``). The *local API*, on loopback by default, serves the people and programs of the
+node's own institution, and this package is its contract: the node encodes these types, the client decodes
+them, and neither imports the other.
+
+Rules of this package:
+
+1. Everything here is a frozen :class:`msgspec.Struct` that encodes to JSON. Byte strings that a person
+   may want to read (ids, hashes, keys) are hexadecimal text; payloads are ``bytes`` (base64 in JSON).
+2. Fields are added, never renamed or removed; a reader ignores what it does not know.
+3. Times are seconds since 1970 UTC, durations seconds, sizes bytes.
+
+Routes (all below ``/api/v1``; a bearer token of the scope in brackets; each scope includes those before it):
+
+==========================  =========  ===========================================================
+``GET  /status``            search     -> :class:`Status`
+``GET  /peers``             search     -> :class:`Peers`
+``GET  /learnwares``        search     -> :class:`Learnwares` (the node's own)
+``GET  /cards/{card_id}``   search     -> :class:`Hit` without distances
+``POST /search``            search     :class:`SearchRequest` -> :class:`SearchAnswer`
+``GET  /specifications/R``  search     -> the specification blob with root R, from cache or owner
+``POST /blobs``             publish    raw bytes -> :class:`BlobReceipt`
+``POST /learnwares``        publish    :class:`PublishRequest` -> :class:`PublishReceipt`
+``DELETE /learnwares/SLUG`` publish    -> :class:`PublishReceipt`
+``GET  /checks/SLUG``       search     -> :class:`CheckReport` of a learnware of the node's own
+``POST /peers``             admin      :class:`DialRequest` -> :class:`Peers`
+==========================  =========  ===========================================================
+
+``GET /healthz`` needs no token. Every error is :class:`Problem` with a real status code.
+"""
+
+from .cards import CardView, Source
+from .common import API_PREFIX, ENDPOINT_FILE, Endpoint, Problem
+from .network import DialRequest, Peers, PeerView, Status
+from .publishing import (
+    BlobReceipt,
+    CheckReport,
+    CheckResult,
+    LaneAgreement,
+    Learnwares,
+    PublishReceipt,
+    PublishRequest,
+)
+from .search import Coverage, Hit, MixView, SearchAnswer, SearchRequest
+
+__all__ = [
+    "API_PREFIX",
+    "ENDPOINT_FILE",
+    "BlobReceipt",
+    "CardView",
+    "CheckReport",
+    "CheckResult",
+    "Coverage",
+    "DialRequest",
+    "Endpoint",
+    "Hit",
+    "LaneAgreement",
+    "Learnwares",
+    "MixView",
+    "PeerView",
+    "Peers",
+    "Problem",
+    "PublishReceipt",
+    "PublishRequest",
+    "SearchAnswer",
+    "SearchRequest",
+    "Source",
+    "Status",
+]

@@ -1,0 +1,74 @@
+"""What a searcher asks of the local API, and what comes back."""
+
+from __future__ import annotations
+
+import msgspec
+
+from .cards import CardView, Source
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """One result of a search. Distances travel raw: a score relative to the other hits would mislead."""
+
+    card: CardView
+    sources: list[Source]
+    mmd2: float | None = None
+    """Squared MMD to the requirement in the searcher's metric; None without a requirement."""
+    cosine: float | None = None
+    """Cosine between the kernel mean embeddings, in [0, 1]."""
+    within_noise: bool | None = None
+    """Whether the distance is no larger than that between two halves of the searcher's own sample."""
+
+
+class MixView(msgspec.Struct, frozen=True):
+    """The recommended combination: ``members`` are positions in ``SearchAnswer.hits``; weights sum to 1."""
+
+    members: list[int]
+    weights: list[float]
+    mmd2: float
+    single_mmd2: float
+
+
+class Coverage(msgspec.Struct, frozen=True):
+    """What an answer covers, so that nobody takes a partial answer for a whole one."""
+
+    cards: int
+    """Live cards in this node's index."""
+    candidates: int
+    """Cards left after filters and island."""
+    compared: int
+    """Candidates whose full specification was compared."""
+    owners: int
+    oldest_head_seconds: float
+    """Age of the oldest head that the answer rests on."""
+    unreachable: list[str] = []
+    """Names and ids of owners whose specifications were needed and could not be had."""
+
+
+class SearchRequest(msgspec.Struct, frozen=True):
+    """What a searcher asks for. All filters must hold; empty ones do not filter."""
+
+    requirement: bytes = b""
+    """``Rkme.to_bytes()`` of the searcher's data; empty for a search by words alone."""
+    noise_mmd2: float | None = None
+    """The searcher's own split-half squared MMD, for ``within_noise``."""
+    text: str = ""
+    data: str = ""
+    task: str = ""
+    library: str = ""
+    license: str = ""
+    scenario: str = ""
+    owner: str = ""
+    exclude_own: bool = False
+    """Leave out the learnwares of the node's own owner."""
+    k: int = 10
+    mix_size: int = 5
+    timeout_seconds: float = 5.0
+
+
+class SearchAnswer(msgspec.Struct, frozen=True):
+    """Hits, nearest first; members of the mix stand among the hits even beyond the first ``k``."""
+
+    hits: list[Hit]
+    mix: MixView | None
+    coverage: Coverage
