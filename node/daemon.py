@@ -33,7 +33,10 @@ from skerry.protocol.hello import Handshake, Role
 from skerry.protocol.state import State
 
 from .api.application import LocalApi, new_tokens
+from .api.network import NetworkRoutes
 from .api.problems import problems
+from .api.publishing import PublishingRoutes
+from .api.searching import SearchRoutes
 from .config import parse_address
 from .directory import PUBLIC, Directory
 from .driver import Driver
@@ -187,22 +190,24 @@ class Node:
 
     def _new_api(self) -> LocalApi:
         owner = self._keyring.owner
+        search = SearchService(
+            owner,
+            self._index,
+            self._sketches,
+            self._directory,
+            self._view,
+            self._specifications,
+            self._driver,
+        )
+        publisher = Publisher(owner, self._blobs, self._driver, self._index, self._view, self._store)
         return LocalApi(
             tokens=new_tokens(),
             hosts=frozenset(self._config.api.hosts),
-            view=self._view,
-            search=SearchService(
-                owner,
-                self._index,
-                self._sketches,
-                self._directory,
-                self._view,
-                self._specifications,
-                self._driver,
+            routes=(
+                *NetworkRoutes(self._view, self._transport.dial).routes(),
+                *SearchRoutes(self._view, search, self._specifications).routes(),
+                *PublishingRoutes(self._view, publisher).routes(),
             ),
-            publisher=Publisher(owner, self._blobs, self._driver, self._index, self._view, self._store),
-            specifications=self._specifications,
-            dial=self._transport.dial,
         )
 
     def _new_state(self) -> State:
