@@ -2,9 +2,10 @@
 
 Theory of operation. Time is a number; what is due next is on top of one heap. Connections behave like TCP:
 per direction in order and without loss (a lost segment is a frame that arrives 200 ms later, and those behind
-it with it), and what is in flight when a connection ends is gone. Disks lose a suffix of what was not synced
-when their node crashes. Nodes sit on both ends of ``State.handle``; nothing of the protocol is re-implemented
-here.
+it with it), and what is in flight when a connection ends is gone. A node sends no faster than its bandwidth.
+Where one direction alone is cut, frames pile up until it heals or the silence ends the connection. Disks lose
+a suffix of what was not synced when their node crashes. Nodes sit on both ends of ``State.handle``; nothing
+of the protocol is re-implemented here.
 
 Rules of this file:
 
@@ -61,6 +62,8 @@ class NetworkConfig:
     latency_max: float = 0.100
     loss: float = 0.0
     """Chance that a frame needs a retransmission."""
+    bandwidth: float = 0.0
+    """Bytes a second that a node can send over all its connections together; 0 means no limit."""
     wall: float = 1_790_000_000.0
     """Wall-clock time at virtual time 0."""
 
@@ -73,6 +76,8 @@ class Link:
     up: bool = True
     clear_at: list[float] = field(default_factory=lambda: [0.0, 0.0])
     """Per direction, when the last frame sent arrives: none may overtake it."""
+    held_up: tuple[list[bytes], list[bytes]] = field(default_factory=lambda: ([], []))
+    """Per direction, the frames that a cut of this direction alone keeps from arriving."""
 
     def other(self, node: Node) -> Node:
         """Return the far end."""
@@ -98,6 +103,8 @@ class Node:
     reachable: bool = True
     """False behind a NAT: it can dial, and cannot be dialled."""
     clock_offset: float = 0.0
+    wire_free_at: float = 0.0
+    """When the last byte given to the wire has left, where bandwidth is limited."""
 
     @property
     def up(self) -> bool:
@@ -131,6 +138,8 @@ class Network:
         self._latencies: dict[tuple[int, int], float] = {}
         self._sides: dict[bytes, int] = {}
         """Side of the partition that a node is on; nodes of different sides do not hear each other."""
+        self._mute: dict[tuple[bytes, bytes], None] = {}
+        """(sender, receiver) of whom nothing arrives, though the other direction may work."""
 
     # Building and running.
 
@@ -203,6 +212,25 @@ class Network:
                 if link.up and not self._hears(*link.ends):
                     self._sever(link)
 
+    def mute(self, senders: list[Node], receivers: list[Node]) -> None:
+        """Have nothing of the senders arrive at the receivers; the other direction goes on.
+
+        A connection with such a direction lasts until its keep-alive notices the silence.
+        """
+        self._mute.update(dict.fromkeys((a.key, b.key) for a in senders for b in receivers if a is not b))
+        for node in senders:
+            for link in list(node.links.values()):
+                if (node.key, link.other(node).key) in self._mute:
+                    self.at(self.now + SILENCE_SECONDS, lambda link=link: self._silence(link))
+
+    def unmute(self) -> None:
+        """Heal all cuts of one direction: what was held up arrives after a retransmission."""
+        self._mute.clear()
+        for node in self.nodes:
+            for link in list(node.links.values()):
+                if link.up and link.ends[0] is node and any(link.held_up):
+                    self.at(self.now + RETRANSMISSION_SECONDS, lambda link=link: self._release(link))
+
     def cut(self, first: Node, second: Node) -> None:
         """End the connection between two nodes, with what is in flight on it."""
         link = first.links.get(second.key)
@@ -220,7 +248,27 @@ class Network:
         return known
 
     def _hears(self, first: Node, second: Node) -> bool:
+        """Return whether a connection between two nodes can come up and last."""
+        if (first.key, second.key) in self._mute or (second.key, first.key) in self._mute:
+            return False
         return self._sides.get(first.key, -1) == self._sides.get(second.key, -1)
+
+    def _silence(self, link: Link) -> None:
+        if link.up and not self._hears(*link.ends):
+            self._sever(link)
+
+    def _release(self, link: Link) -> None:
+        """Let what was held up arrive, unless the direction is cut again."""
+        for direction, sender in enumerate(link.ends):
+            receiver, frames = link.other(sender), link.held_up[direction]
+            while frames and link.up and (sender.key, receiver.key) not in self._mute:
+                self._arrive(link, direction, frames.pop(0))
+
+    def _arrive(self, link: Link, direction: int, frame: bytes) -> None:
+        sender, receiver = link.ends[direction], link.ends[1 - direction]
+        if link.up and receiver.links.get(sender.key) is link:
+            self.received_bytes[receiver.key] += len(frame)
+            self.event(receiver, Received(sender.key, frame))
 
     def _carry_out(self, node: Node, effect: Effect) -> None:
         match effect:
@@ -263,6 +311,10 @@ class Network:
         far = link.other(node)
         direction = 0 if link.ends[0] is node else 1
         arrival = self.now + self.latency(node, far)
+        if self.config.bandwidth:
+            seconds = len(effect.frame) / self.config.bandwidth
+            node.wire_free_at = max(self.now, node.wire_free_at) + seconds
+            arrival += node.wire_free_at - self.now
         while self.config.loss and self.rng.random() < self.config.loss:
             arrival += RETRANSMISSION_SECONDS
         link.clear_at[direction] = arrival = max(arrival, link.clear_at[direction])
@@ -272,9 +324,10 @@ class Network:
         self.shape_hash.update(b"%d %d %d" % (node.index, far.index, len(effect.frame)))
 
         def arrive() -> None:
-            if link.up and far.links.get(node.key) is link:
-                self.received_bytes[far.key] += len(effect.frame)
-                self.event(far, Received(node.key, effect.frame))
+            if link.held_up[direction] or (node.key, far.key) in self._mute:
+                link.held_up[direction].append(effect.frame)
+            else:
+                self._arrive(link, direction, effect.frame)
 
         self.at(arrival, arrive)
 
