@@ -1,4 +1,6 @@
-"""``python -m skerry.node``: make a node, or run it. People call it through the ``skerry`` command.
+"""``python -m skerry.node``: make a node, run it, show its configuration.
+
+People call it through the ``skerry`` command.
 
 Exit codes: 0 ended as asked, 1 failed, 2 wrong use or wrong configuration.
 """
@@ -42,10 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "init":
-            _init(options)
-        else:
-            _serve(options)
+        _COMMANDS[options.command](options)
     except ConfigError as error:
         return _complain(error, USAGE)
     except SkerryError as error:
@@ -70,7 +69,10 @@ def _parser() -> argparse.ArgumentParser:
         help="a node to connect to first; repeatable",
     )
     serve.add_argument("--tap", type=Path, metavar="FILE", help="append every byte that is sent to FILE")
-    for command in (init, serve):
+    config = commands.add_parser("config", help="show the configuration that a daemon would run with")
+    config.add_argument("key", nargs="?", help="one key, such as node.listen; otherwise all")
+    config.add_argument("--show-source", action="store_true", help="say where each value comes from")
+    for command in (init, serve, config):
         command.add_argument("--folder", type=Path, default=_default_folder(), help="the node's folder")
         command.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     return parser
@@ -117,6 +119,28 @@ def _serve(options: argparse.Namespace) -> None:
         runner.run(serve(folder, config, announce))
 
 
+def _config(options: argparse.Namespace) -> None:
+    from .config import Setting, setting, settings
+
+    root = options.folder.absolute()
+    found = settings(root, os.environ)
+    if options.key is not None:
+        found = (setting(options.key, found, root),)
+    if options.json:
+        _print(msgspec.json.encode({"settings": found}).decode())
+        return
+
+    def line(one: Setting) -> str:
+        value = msgspec.json.encode(one.value).decode()
+        text = value if options.key is not None else f"{one.name} = {value}"
+        return f"{text}  # {one.source}" if options.show_source else text
+
+    _print("\n".join(line(one) for one in found))
+
+
+_COMMANDS: Final = {"init": _init, "serve": _serve, "config": _config}
+
+
 def _new_loop(tap: Path | None) -> asyncio.AbstractEventLoop:
     if tap is not None:
         from .network.tap import TappedLoop
@@ -131,7 +155,11 @@ def _new_loop(tap: Path | None) -> asyncio.AbstractEventLoop:
 
 
 def _print_json(value: msgspec.Struct) -> None:
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    _print(msgspec.json.encode(value).decode())
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 

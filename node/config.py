@@ -23,10 +23,11 @@ import msgspec
 from skerry.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 CONFIG_FILE: Final = "config.toml"
 ENVIRONMENT_PREFIX: Final = "SKERRY_"
+ENVIRONMENT: Final = "environment"
 ADDRESS = re.compile(r"^(?P<host>\[[0-9a-fA-F:.]+\]|[^\[\]:#\s]+):(?P<port>\d{1,5})$")
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "::1"})
 BOOTSTRAP = re.compile(r"^(?P<address>[^#\s]+)#(?P<certificate>[0-9a-f]{64})$")
@@ -87,6 +88,15 @@ class Key(msgspec.Struct, frozen=True):
     description: str
 
 
+class Setting(msgspec.Struct, frozen=True):
+    """The value of one key, and where it comes from."""
+
+    name: str
+    value: Any
+    source: str
+    """The file, the environment variable, or ``default``."""
+
+
 def _keys() -> tuple[Key, ...]:
     keys = []
     for section in msgspec.structs.fields(Config):
@@ -122,12 +132,72 @@ def load(folder: Path, environment: Mapping[str, str], overrides: Mapping[str, A
         ``E-CONFIG-SYNTAX``, ``E-CONFIG-KEY`` or ``E-CONFIG-VALUE``, with the key and what to do.
     """
     path = folder / CONFIG_FILE
-    values = _from_file(path)
-    values.update(_from_environment(environment))
-    values.update({name: value for name, value in (overrides or {}).items() if value is not None})
-    for name in values:
-        _check_known(name, path)
+    values: dict[str, Any] = {}
+    for _, layer in _layers(path, environment, overrides or {}):
+        values.update(layer)
     return _validate(_convert(values), path)
+
+
+def settings(folder: Path, environment: Mapping[str, str]) -> tuple[Setting, ...]:
+    """Return the value of every key, and where it comes from, as the daemon would find them now.
+
+    Parameters
+    ----------
+    folder, environment
+        As in :func:`load`.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`load`.
+    """
+    path = folder / CONFIG_FILE
+    config = load(folder, environment)
+    sources = {key.name: "default" for key in KEYS}
+    for source, layer in _layers(path, environment, {}):
+        sources.update(dict.fromkeys(layer, source))
+    for key in KEYS:
+        if sources[key.name] == ENVIRONMENT:
+            sources[key.name] = f"environment {key.environment}"
+    return tuple(Setting(key.name, _value(config, key.name), sources[key.name]) for key in KEYS)
+
+
+def setting(name: str, found: Sequence[Setting], folder: Path) -> Setting:
+    """Return the setting of one key.
+
+    Raises
+    ------
+    ConfigError
+        ``E-CONFIG-KEY``: there is no such key; the nearest one is named.
+    """
+    _check_known(name, folder / CONFIG_FILE)
+    return next(one for one in found if one.name == name)
+
+
+def _layers(
+    path: Path, environment: Mapping[str, str], overrides: Mapping[str, Any]
+) -> tuple[tuple[str, dict[str, Any]], ...]:
+    """Return what each source says, the strongest last.
+
+    Raises
+    ------
+    ConfigError
+        ``E-CONFIG-KEY`` when one names a key that does not exist.
+    """
+    layers = (
+        (str(path), _from_file(path)),
+        (ENVIRONMENT, _from_environment(environment)),
+        ("command line", {name: value for name, value in overrides.items() if value is not None}),
+    )
+    for _, values in layers:
+        for name in values:
+            _check_known(name, path)
+    return layers
+
+
+def _value(config: Config, name: str) -> Any:
+    section, _, key = name.partition(".")
+    return getattr(getattr(config, section), key)
 
 
 def parse_address(text: str, where: str) -> tuple[str, int]:

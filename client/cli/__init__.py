@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typer
 
-from . import demonstration, doctor, operator, owner, packager, searcher
+from . import demonstration, doctor, operator, owner, packager, searcher, service
 from .session import command
 
 app = typer.Typer(
@@ -25,10 +25,13 @@ spec = typer.Typer(
 app.add_typer(spec, name="spec")
 package = typer.Typer(help="Packages that are written by hand.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(package, name="package")
+config = typer.Typer(help="The node's configuration.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(config, name="config")
 
 for verb in (
     operator.init,
     operator.serve,
+    service.service,
     operator.status,
     operator.peers,
     doctor.doctor,
@@ -42,6 +45,7 @@ for verb in (
 ):
     command(app)(verb)
 command(app, "list")(owner.list_learnwares)
+command(config, "get")(service.config_get)
 command(spec, "show")(owner.show_specification)
 command(package)(packager.new)
 command(package)(packager.pack)

@@ -24,7 +24,7 @@ def init(
     name: Annotated[str, typer.Option(help="Name of the institution, shown with its id.")] = "",
 ) -> None:
     """Make a node: keys, charter and folder."""
-    _become_node(session, "init", ["--name", name] if name else [])
+    become_node(session, "init", ["--name", name] if name else [])
 
 
 def serve(
@@ -42,7 +42,7 @@ def serve(
     options = [text for flag, value in values.items() if value for text in (flag, str(value))]
     for address in bootstrap or ():
         options += ["--bootstrap", address]
-    _become_node(session, "serve", options)
+    become_node(session, "serve", options)
 
 
 def status(session: Session) -> None:
@@ -71,7 +71,7 @@ def peers(
     session.show(Peers(known), table(columns, rows), "\n".join(peer.node_key for peer in known))
 
 
-def _become_node(session: Session, verb: str, options: list[str]) -> NoReturn:
+def become_node(session: Session, verb: str, options: list[str]) -> NoReturn:
     """Replace this process by the daemon, so that signals reach it and nothing stays behind."""
     from skerry.client.folders import node_folder
 

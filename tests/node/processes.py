@@ -60,6 +60,8 @@ class NodeProcess:
         self.log = folder.with_suffix(".log")
         self.process: subprocess.Popen[bytes] | None = None
         self.endpoint: Endpoint | None = None
+        self.environment: dict[str, str] = {}
+        """What is added to the daemon's environment."""
 
     def init(self) -> None:
         """Make its keys and charter; what `init` does, without the start of another process."""
@@ -99,7 +101,7 @@ class NodeProcess:
                 self._command(*arguments),
                 stdout=log,
                 stderr=log,
-                env=_environment(),
+                env={**_environment(), **self.environment},
                 start_new_session=True,
                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max,) * 2),
             )
