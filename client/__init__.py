@@ -11,16 +11,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .hits import Hit, Hits
+    from .asynchronous import AsyncNetwork
+    from .hits import Hit, Hits, WithdrawnWarning
     from .network import Network, connect
     from .publishing import publish
 
-__all__ = ["Hit", "Hits", "Network", "connect", "publish"]
+__all__ = ["AsyncNetwork", "Hit", "Hits", "Network", "WithdrawnWarning", "connect", "publish"]
 
 _HOMES = {
+    "AsyncNetwork": "asynchronous",
     "Hit": "hits",
     "Hits": "hits",
     "Network": "network",
+    "WithdrawnWarning": "hits",
     "connect": "network",
     "publish": "publishing",
 }

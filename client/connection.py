@@ -76,9 +76,10 @@ class Connection:
         """Return the decoded answer to a GET request."""
         return _decode(self._exchange("GET", path), answer, self.url)
 
-    def get_bytes(self, path: str) -> bytes:
-        """Return the raw answer to a GET request."""
-        return self._exchange("GET", path)
+    def get_bytes(self, path: str, *, seconds: float | None = None) -> bytes:
+        """Return the raw answer to a GET request, within `seconds` of silence instead of the usual wait."""
+        extra = 0.0 if seconds is None else min(0.0, seconds - self._timeout_seconds)
+        return self._exchange("GET", path, extra_seconds=extra)
 
     def post(
         self, path: str, body: msgspec.Struct, answer: type[Answer], *, extra_seconds: float = 0.0
@@ -133,6 +134,23 @@ class Connection:
         if self._parts.scheme == "https":
             return http.client.HTTPSConnection(host, port, timeout=timeout_seconds)
         return http.client.HTTPConnection(host, port, timeout=timeout_seconds)
+
+
+class Absent(Connection):
+    """Stands for the node where none runs: every call says so again, as the search for it did.
+
+    Parameters
+    ----------
+    error
+        Why there is no node.
+    """
+
+    def __init__(self, error: Unavailable) -> None:
+        super().__init__("http://127.0.0.1", "")
+        self._error = error
+
+    def _exchange(self, *_: object, **__: object) -> bytes:
+        raise self._error
 
 
 def find(folder: Path | str | None = None, scope: str = "admin") -> Connection:

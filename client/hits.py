@@ -15,28 +15,44 @@ Rules of this file:
 
 from __future__ import annotations
 
+import time
+import warnings
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args, overload
 
-from skerry.errors import NotFound
-from skerry.package.blobs import BlobStore
+from skerry.errors import ClientError, NotFound, Unavailable
 from skerry.package.hashtree import HashTree
 from skerry.protocol import api
 from skerry.protocol.errors import RemoteProtocolError
 from skerry.protocol.violations import Violation
 
+from .cache import Cache
 from .connection import Connection, segment
 from .escape import visible
 from .fetch import Progress, fetch, no_progress
-from .limits import PACKAGES_FETCHED_AT_ONCE_MAX
+from .limits import LATE_SECONDS_MIN, PACKAGES_FETCHED_AT_ONCE_MAX
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from skerry.reuse import Learnware, Routed
     from skerry.spec import Rkme, Specification
+
+    from .explaining import Explained
+
+FrameLibrary = Literal["pandas", "polars", "pyarrow"]
+_FRAME_LIBRARIES: Final[tuple[FrameLibrary, ...]] = get_args(FrameLibrary)
+
+
+OWNER_ID_CHARACTERS: Final = 64
+
+
+class WithdrawnWarning(UserWarning):
+    """A model in the cache is used though its owner withdrew it, or has published a newer one."""
 
 
 class Hit:
@@ -57,17 +73,24 @@ class Hit:
     """
 
     def __init__(
-        self, answer: api.Hit, connection: Connection, cache: BlobStore, *, unsafe_models: bool
+        self,
+        answer: api.Hit,
+        connection: Connection,
+        cache: Cache,
+        *,
+        unsafe_models: bool = False,
+        columns_map: Mapping[str, str] | None = None,
     ) -> None:
-        self.answer = answer
-        self.card = answer.card
-        self.sources = answer.sources
-        self.mmd2 = answer.mmd2
-        self.cosine = answer.cosine
-        self.within_noise = answer.within_noise
+        self.answer: api.Hit = answer
+        self.card: api.CardView = answer.card
+        self.sources: list[api.Source] = answer.sources
+        self.mmd2: float | None = answer.mmd2
+        self.cosine: float | None = answer.cosine
+        self.within_noise: bool | None = answer.within_noise
         self._connection = connection
         self._cache = cache
         self._unsafe_models = unsafe_models
+        self._columns_map = dict(columns_map or {})
         self._estimator: Learnware | None = None
         self._stop: Callable[[], object] = _nothing
 
@@ -85,38 +108,69 @@ class Hit:
         """The owner's name, which is a claim, with the beginning of its id, which is not."""
         return f"{self.card.owner_name or 'unnamed'} ({self.card.owner[:8]})"
 
-    def specification(self) -> Specification:
-        """Return the full specification, through the own node.
+    @property
+    def is_cached(self) -> bool:
+        """Whether the package is here already, so that nothing need be fetched."""
+        return self._cache.blobs.exists(bytes.fromhex(self.card.package))
+
+    def specification(self, deadline: float | None = None) -> Specification:
+        """Return the full specification, from the cache or through the node.
+
+        Parameters
+        ----------
+        deadline
+            The monotonic time after which nobody waits for it any more.
 
         Raises
         ------
         Unavailable
-            When the node cannot get it.
+            When the node cannot get it, or the deadline is over.
         RemoteProtocolError
             When what it got is not what the card names.
         """
         from skerry.spec import Specification
 
         root = bytes.fromhex(self.card.specification)
-        if self._cache.exists(root):
-            return Specification.from_bytes(self._cache.path(root).read_bytes())
-        blob = self._connection.get_bytes(f"/specifications/{segment(self.card.specification)}")
+        if self._cache.blobs.exists(root):
+            return Specification.from_bytes(self._cache.blobs.path(root).read_bytes())
+        seconds = None if deadline is None else deadline - time.monotonic()
+        if seconds is not None and seconds < LATE_SECONDS_MIN:
+            raise Unavailable("The time for this search is over", where=self.card.id)
+        path = f"/specifications/{segment(self.card.specification)}"
+        blob = self._connection.get_bytes(path, seconds=seconds)
         if HashTree.of(blob).root != root:
             raise RemoteProtocolError(Violation.HASH_WRONG, "the specification", where=self._connection.url)
         specification = Specification.from_bytes(blob)
-        self._cache.put_bytes(blob)
+        self._cache.blobs.put_bytes(blob)
         return specification
 
-    def download(self, progress: Progress = no_progress) -> Path:
+    def download(self, *, progress: Progress | bool = False) -> Path:
         """Return the path of the package's zip, fetched from its owner when it is not in the cache.
+
+        Every piece is verified before it counts, and what arrived is kept: after an interruption only the
+        rest is fetched.
+
+        Parameters
+        ----------
+        progress
+            True shows a progress bar with rate and time left; a function is called with the bytes that are
+            here and the bytes of the whole package.
 
         Raises
         ------
         Unavailable, NotFound, TransportError, RemoteProtocolError
             See :func:`skerry.client.fetch.fetch`.
         """
+        if progress is True:
+            from .showing import progress_bar
+
+            with progress_bar(f"fetching {self.title}", self.card.package_bytes) as shown:
+                return self.download(progress=shown)
         root = bytes.fromhex(self.card.package)
-        return fetch(self._cache, root, self.card.package_bytes, self.sources, progress)
+        reported = progress or no_progress
+        path = fetch(self._cache.blobs, root, self.card.package_bytes, self.sources, reported)
+        self._cache.remember(self.answer)
+        return path
 
     def __sklearn_clone__(self) -> Self:
         """Return this very hit where scikit-learn clones a reuser: a running model cannot be copied."""
@@ -125,12 +179,20 @@ class Hit:
     def estimator(self) -> Learnware:
         """Return the model as a fitted scikit-learn estimator that runs in a process of its own.
 
-        The process ends with the estimator, with :meth:`close`, or with this program.
+        Its ``predict`` takes rows (n, d), by name where they have names. The process ends with the estimator,
+        with :meth:`close`, or with this program.
+
+        Warns
+        -----
+        WithdrawnWarning
+            When the model is used from the cache and its owner has withdrawn, recalled or replaced it.
 
         Raises
         ------
         PackageError, SandboxError
             When the package breaks a rule, or its model cannot be run here.
+        Unavailable, NotFound, TransportError, RemoteProtocolError
+            When it is not in the cache and cannot be fetched.
         """
         if self._estimator is None:
             self._estimator = self._start()
@@ -145,17 +207,42 @@ class Hit:
         from skerry.package.worker import Worker
         from skerry.reuse import as_estimator
 
+        if self.is_cached:
+            self._warn_if_gone()
         specification, path = self.specification(), self.download()
         worker = Worker(path, unconfined=self._unsafe_models)
         manifest = worker.package.manifest
+        columns = None if manifest is None else manifest.columns
+        if columns is None and self._columns_map:
+            columns = [column.name for column in specification.rkme.columns or ()] or None
         estimator = as_estimator(
             worker,
             specification.rkme,
-            columns=None if manifest is None else manifest.columns,
+            columns=None if columns is None else self._as_searcher_calls(columns),
             task=self.card.task,
         )
         self._stop = weakref.finalize(estimator, worker.close)
         return estimator
+
+    def _as_searcher_calls(self, columns: Sequence[str]) -> list[str]:
+        """Return the model's columns by the names that the searcher's data have for them."""
+        old = {new: name for name, new in self._columns_map.items()}
+        return [old.get(name, name) for name in columns]
+
+    def _warn_if_gone(self) -> None:
+        """Warn where the index no longer has what is in the cache; an absent node cannot say."""
+        try:
+            live = self._connection.get(f"/cards/{segment(self.card.id)}", api.Hit).card
+        except NotFound:
+            said = "was withdrawn or recalled by its owner; the copy in your cache is used"
+        except ClientError:
+            return
+        else:
+            if live.version <= self.card.version:
+                return
+            said = f"is not the newest: there is version {live.version}; search again to have it"
+        title = visible(self.title)
+        warnings.warn(f"{title} by {visible(self.owner)} {said}", WithdrawnWarning, stacklevel=4)
 
 
 class Hits(Sequence[Hit]):
@@ -169,21 +256,30 @@ class Hits(Sequence[Hit]):
         What the answer covers: a partial answer says so.
     requirement
         The specification that was searched with, which sets the metric; None in a search by words.
+    noise_mmd2
+        Squared MMD between two halves of the searcher's rows; None where it is not known.
     """
 
     def __init__(
         self,
         answer: api.SearchAnswer,
         connection: Connection,
-        cache: BlobStore,
+        cache: Cache,
         *,
         requirement: Rkme | None = None,
+        noise_mmd2: float | None = None,
         unsafe_models: bool = False,
+        columns_map: Mapping[str, str] | None = None,
     ) -> None:
-        self.answer = answer
-        self.requirement = requirement
-        self.coverage = answer.coverage
-        self._hits = [Hit(hit, connection, cache, unsafe_models=unsafe_models) for hit in answer.hits]
+        self.answer: api.SearchAnswer = answer
+        self.requirement: Rkme | None = requirement
+        self.noise_mmd2: float | None = noise_mmd2
+        self.coverage: api.Coverage = answer.coverage
+        self._columns_map = dict(columns_map or {})
+        self._hits = [
+            Hit(hit, connection, cache, unsafe_models=unsafe_models, columns_map=columns_map)
+            for hit in answer.hits
+        ]
 
     def __len__(self) -> int:
         return len(self._hits)
@@ -212,6 +308,61 @@ class Hits(Sequence[Hit]):
 
         return hits_html(self)
 
+    def __rich__(self) -> Table:
+        from .showing import hits_table
+
+        return hits_table(self)
+
+    def to_frame(self, library: FrameLibrary | None = None) -> Any:
+        """Return the hits as a data frame, one row a hit, nearest first.
+
+        Parameters
+        ----------
+        library
+            ``"pandas"``, ``"polars"`` or ``"pyarrow"``; by default the first of them that is installed.
+
+        Returns
+        -------
+        pandas.DataFrame, polars.DataFrame or pyarrow.Table
+            Columns ``name``, ``version``, ``owner``, ``owner_id``, ``task``, ``lane``, ``license``,
+            ``package_bytes``, ``mmd2``, ``cosine``, ``within_noise`` and ``id``. Texts are as their owners
+            wrote them.
+
+        Raises
+        ------
+        Unavailable
+            ``E-CLIENT-EXTRA`` when no such library is installed.
+        """
+        import narwhals as nw
+
+        from .showing import frame_columns, missing_extra
+
+        for backend in (library,) if library else _FRAME_LIBRARIES:
+            try:
+                return nw.from_dict(frame_columns(self), backend=backend).to_native()
+            except ImportError:
+                continue
+        raise missing_extra("a data frame", "frames")
+
+    def explain(self, index: int) -> Explained:
+        """Return why a hit is as near or as far as it is, with pictures.
+
+        Parameters
+        ----------
+        index
+            Position of the hit, from 0.
+
+        Raises
+        ------
+        NotFound
+            ``E-SEARCH-EXPLAIN`` after a search by words: there are no distances to explain.
+        Unavailable
+            When the node cannot get the hit's specification.
+        """
+        from .explaining import explained
+
+        return explained(self, index)
+
     @cached_property
     def mix(self) -> Routed:
         """The recommended combination, ready to predict: each row is answered by those responsible for it.
@@ -233,10 +384,17 @@ class Hits(Sequence[Hit]):
             )
         members = [self._hits[position] for position in recommended.members]
         self.download(members)
-        return Routed(members, weights=recommended.weights, requirement=self.requirement).fit()
+        mix = Routed(members, weights=recommended.weights, requirement=self.requirement)
+        return mix.fit()
 
     def download(self, members: Sequence[Hit] | None = None) -> list[Path]:
-        """Fetch the packages of these hits, or of all, several at a time, and return their paths."""
+        """Fetch the packages of these hits, or of all, several at a time, and return their paths.
+
+        Raises
+        ------
+        Unavailable, NotFound, TransportError, RemoteProtocolError
+            See :meth:`Hit.download`.
+        """
         with ThreadPoolExecutor(PACKAGES_FETCHED_AT_ONCE_MAX) as pool:
             return list(pool.map(Hit.download, self._hits if members is None else members))
 
@@ -251,12 +409,20 @@ def _nothing() -> None:
 
 
 def summary(coverage: api.Coverage) -> str:
-    """Return in one line what an answer covers."""
-    text = (
+    """Return in one line what an answer covers, beginning with what is missing."""
+    text = ""
+    if coverage.unreachable:
+        silent = len(coverage.unreachable)
+        asked = max(coverage.owners_asked, silent)
+        names = ", ".join(visible(_short(name)) for name in coverage.unreachable)
+        text = f"{asked - silent} of {asked} owners answered; not reached: {names}; "
+    text += (
         f"compared {coverage.compared} of {coverage.candidates} candidates among {coverage.cards} learnwares"
     )
-    text += f" of {coverage.owners} owners"
-    if coverage.unreachable:
-        names = ", ".join(visible(name) for name in coverage.unreachable)
-        text += f"; not reached: {names}"
-    return text
+    return text + f" of {coverage.owners} owners"
+
+
+def _short(owner: str) -> str:
+    """Return an owner's name with the beginning of its id, as it is shown elsewhere."""
+    name, _, identifier = owner.rpartition(" ")
+    return f"{name or 'unnamed'} ({identifier[:8]})" if len(identifier) == OWNER_ID_CHARACTERS else owner

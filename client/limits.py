@@ -80,3 +80,21 @@ DIAGNOSTIC_CHARACTERS_MAX: Final = 1000
 
 INFLATED_BYTES_MAX: Final = 64 * MIB
 """One compressed file in a tapped package; the demo's have a few kilobytes."""
+
+CACHE_ENTRY_BYTES_MAX: Final = 64 * KIB
+"""One note in the cache: a card of 2 KiB and its sources as JSON."""
+
+REMOTE_ROWS_MIN: Final = 50
+"""Rows below which a sketch is not sent to another machine unasked: a single row was recovered from one."""
+
+REMOTE_CANDIDATES_MAX: Final = 100
+"""Learnwares whose specification, about 8 kB each, is fetched from a node elsewhere and compared here."""
+
+SPECIFICATIONS_FETCHED_AT_ONCE_MAX: Final = 8
+"""Specifications asked of a node elsewhere at one time: hides its distance without crowding it."""
+
+LATE_SECONDS_MIN: Final = 0.05
+"""Time left of a search below which no other specification is asked for."""
+
+EXPLAINED_COLUMNS_MAX: Final = 20
+"""Columns of an explanation that are shown, largest share first; its attribute has them all."""

@@ -6,41 +6,67 @@
     hits = net.search(X, task="classification")
     model = hits[0].estimator()
 
-The requirement, a specification of the searcher's rows, is computed here; the rows themselves go nowhere.
+The requirement, a specification of the searcher's rows, is computed here; the rows themselves go nowhere. A
+node on another machine is not told even the specification (see :mod:`.remote`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, TypedDict, Unpack
 
-from skerry.errors import Refused
-from skerry.package.blobs import BlobStore
+from msgspec.structs import replace
+
+from skerry.errors import NotFound, Unavailable
 from skerry.protocol import api
 
-from .connection import Connection, find, segment
-from .data import Table, read_file
-from .folders import cache_folder
+from . import remote
+from .cache import Cache
+from .connection import Absent, Connection, find, segment
 from .hits import Hit, Hits
-from .limits import NOISE_ROWS_MIN
 from .publishing import Draft, Words, drafted, upload
-
-if TYPE_CHECKING:
-    from skerry.spec import Rkme
+from .requirements import CARD_ID, Requirement, is_file, requirement
 
 
-@dataclass(frozen=True)
-class Requirement:
-    """What a searcher's rows become before anything is sent.
+class Where(TypedDict, total=False):
+    """What a card must say to be found; all that is given must hold.
 
-    Attributes ---------- rkme The specification of the rows. noise_mmd2 Squared MMD between two halves of
-    the rows; what is no farther than that cannot be told apart from them.
+    Attributes
+    ----------
+    data
+        ``"Table"``, ``"Text"`` or ``"Image"``.
+    library
+        The reference's word for the library, such as ``"Scikit-learn"``.
+    license
+        Such as ``"Apache-2.0"``.
+    scenario
+        A field of use, such as ``"Health"``.
+    owner
+        The owner's id, or its name.
     """
 
-    rkme: Rkme
-    noise_mmd2: float | None = None
+    data: str
+    library: str
+    license: str
+    scenario: str
+    owner: str
+
+
+class SearchOptions(TypedDict, total=False):
+    """The keyword arguments of :meth:`Network.search`, which documents them."""
+
+    task: str | None
+    text: str
+    where: Where | None
+    columns: Sequence[str] | None
+    columns_map: Mapping[str, str] | None
+    exclude_own: bool
+    k: int
+    mix_size: int
+    timeout: float
+    allow_small: bool
 
 
 class Network:
@@ -51,14 +77,19 @@ class Network:
     connection
         The way to the node.
     cache
-        Where fetched blobs are kept.
+        Where fetched models are kept.
     unsafe_models
         Run models without a sandbox, with all rights of this user.
+
+    Attributes
+    ----------
+    cache
+        The cache, which can be listed, verified and emptied.
     """
 
-    def __init__(self, connection: Connection, cache: BlobStore, *, unsafe_models: bool = False) -> None:
+    def __init__(self, connection: Connection, cache: Cache, *, unsafe_models: bool = False) -> None:
         self._connection = connection
-        self._cache = cache
+        self.cache: Cache = cache
         self._unsafe_models = unsafe_models
 
     def __repr__(self) -> str:
@@ -68,87 +99,176 @@ class Network:
         self,
         X: Any = None,
         *,
-        columns: Sequence[str] | None = None,
+        task: str | None = None,
         text: str = "",
-        task: str = "",
-        data: str = "",
-        library: str = "",
-        license: str = "",  # noqa: A002 - the field's name everywhere
-        scenario: str = "",
-        owner: str = "",
+        where: Where | None = None,
+        columns: Sequence[str] | None = None,
+        columns_map: Mapping[str, str] | None = None,
         exclude_own: bool = False,
         k: int = 10,
         mix_size: int = 5,
         timeout: float = 5.0,
+        allow_small: bool = False,
     ) -> Hits:
         """Find learnwares for data, for words, or for both.
 
-        Parameters ---------- X Rows like those to predict: an array (n, d), a data frame, the path of a
-        CSV or Parquet file, an :class:`~skerry.spec.Rkme` or a :class:`Requirement`. Only a specification
-        of them goes to the node. text Words that must occur in name or summary. task, data, library,
-        license, scenario, owner Values that the card must have; empty ones do not filter. exclude_own
-        Leave out the learnwares of the node's own institution. k Number of hits wanted. mix_size
-        Learnwares in the recommended mix at most. timeout Seconds that the node may take; what it has by
-        then is the answer, and its coverage says so.
+        Parameters
+        ----------
+        X
+            Rows like those to predict: an array (n, d), a data frame of pandas, polars or pyarrow, the path
+            of a CSV or Parquet file; texts as a list of str; images (n, height, width[, channels]); an
+            :class:`~skerry.spec.Rkme`; the id of a card or a hit, to find what is like it. A str that is none
+            of these is words, as `text`. Only a specification of the data goes to the node of this machine,
+            and only a sketch of it to a node elsewhere.
+        task
+            ``"Classification"``, ``"Regression"``, ...
+        text
+            Words that must occur in name, summary or tags.
+        where
+            What the card must say besides; see :class:`Where`.
+        columns
+            Names of the columns, for rows without names.
+        columns_map
+            New names for columns of the data, by their old names: ``{"hba1c": "HbA1c_pct"}``. The models that
+            are found are then called with the old names.
+        exclude_own
+            Leave out the learnwares of the node's own institution.
+        k
+            Number of hits wanted.
+        mix_size
+            Learnwares in the recommended mix at most.
+        timeout
+            Seconds that the search may take; what is there by then is the answer, and its coverage says so.
+        allow_small
+            Describe fewer than 50 rows to a node elsewhere, which may give the rows away.
 
         Raises
         ------
         SpecificationError
             When the data cannot be used; names the column.
         Refused
-            ``E-SEARCH-REMOTE`` when the node is on another machine, where a specification must not go.
+            ``E-SEARCH-SMALL`` when the node is on another machine and the rows are few.
         Unavailable
             When the node does not answer.
+        NotFound
+            When there is no card with the id.
         """
-        if X is not None and not self._connection.is_local:
-            raise _remote(self._connection.url)
-        wanted = None if X is None else requirement(X, columns)
+        if isinstance(X, str) and not is_file(X) and CARD_ID.fullmatch(X) is None:
+            X, text = None, f"{X} {text}".strip()
+        wanted = None if X is None else self._wanted(X, columns, columns_map)
         request = api.SearchRequest(
-            requirement=b"" if wanted is None else wanted.rkme.to_bytes(),
-            noise_mmd2=None if wanted is None else wanted.noise_mmd2,
+            requirement=wanted.rkme.to_bytes() if wanted is not None and self.is_local else b"",
+            noise_mmd2=None if wanted is None or not self.is_local else wanted.noise_mmd2,
             text=text,
-            data=data,
-            task=task,
-            library=library,
-            license=license,
-            scenario=scenario,
-            owner=owner,
+            task=task or "",
             exclude_own=exclude_own,
             k=k,
             mix_size=mix_size,
             timeout_seconds=timeout,
+            **(where or {}),
         )
-        answer = self._connection.post("/search", request, api.SearchAnswer, extra_seconds=timeout)
-        return self.hits(answer, None if wanted is None else wanted.rkme)
+        if wanted is not None and not self.is_local:
+            sketch = wanted.sketch(allow_small=allow_small)
+            answer = self._search_elsewhere(request, sketch, wanted)
+        else:
+            answer = self._connection.post("/search", request, api.SearchAnswer, extra_seconds=timeout)
+        return self.hits(answer, wanted, columns_map)
 
-    def hits(self, answer: api.SearchAnswer, requirement: Rkme | None = None) -> Hits:
+    @property
+    def is_local(self) -> bool:
+        """Whether the node is on this machine, so that it may know the requirement."""
+        return self._connection.is_local
+
+    def _wanted(
+        self, X: Any, columns: Sequence[str] | None, columns_map: Mapping[str, str] | None
+    ) -> Requirement:
+        if isinstance(X, str) and CARD_ID.fullmatch(X):
+            X = self.hit(X)
+        if isinstance(X, Hit):
+            X = X.specification().rkme
+        return requirement(X, columns, columns_map)
+
+    def _search_elsewhere(
+        self, request: api.SearchRequest, sketch: api.SketchView, wanted: Requirement
+    ) -> api.SearchAnswer:
+        """Ask a node of another machine for candidates, and compare them here."""
+        started = time.monotonic()
+        asked = replace(request, sketch=sketch, k=max(request.k, remote.CANDIDATES), mix_size=0)
+        seconds = request.timeout_seconds
+        answer = self._connection.post("/search", asked, api.SearchAnswer, extra_seconds=seconds)
+        left = max(0.0, seconds - (time.monotonic() - started))
+        return remote.compared(answer, self.hits(answer), wanted, request, left)
+
+    def hits(
+        self,
+        answer: api.SearchAnswer,
+        wanted: Requirement | None = None,
+        columns_map: Mapping[str, str] | None = None,
+    ) -> Hits:
         """Return a search's answer, which may have been kept since, as hits.
 
         Parameters
         ----------
         answer
             The answer.
-        requirement
-            The specification that sets the metric of the mix; without it there is no mix.
+        wanted
+            What was searched with, which sets the metric of the mix; without it there is no mix.
+        columns_map
+            As in :meth:`search`.
         """
         return Hits(
             answer,
             self._connection,
-            self._cache,
-            requirement=requirement,
+            self.cache,
+            requirement=None if wanted is None else wanted.rkme,
+            noise_mmd2=None if wanted is None else wanted.noise_mmd2,
             unsafe_models=self._unsafe_models,
+            columns_map=columns_map,
         )
 
-    def hit(self, card_id: str) -> Hit:
+    def hit(self, card_id: str, columns_map: Mapping[str, str] | None = None) -> Hit:
         """Return the learnware with this id, without distances.
+
+        Where no node answers, one whose package is in the cache is returned as it was when it was fetched.
+
+        Parameters
+        ----------
+        card_id
+            64 hexadecimal digits.
+        columns_map
+            As in :meth:`search`.
 
         Raises
         ------
         NotFound
             When the node knows no such card.
+        Unavailable
+            When the node does not answer and the learnware is not in the cache.
         """
-        answer = self._connection.get(f"/cards/{segment(card_id)}", api.Hit)
-        return Hit(answer, self._connection, self._cache, unsafe_models=self._unsafe_models)
+        try:
+            answer = self._connection.get(f"/cards/{segment(card_id)}", api.Hit)
+        except Unavailable as error:
+            try:
+                answer = self.cache.find(card_id)
+            except NotFound:
+                raise error from None
+        return self._as_hit(answer, columns_map)
+
+    def cached(self) -> list[Hit]:
+        """Return the learnwares whose packages are in the cache, the one fetched last first.
+
+        They can be used when no owner can be reached, and when no node runs.
+        """
+        return [self._as_hit(one.hit, None) for one in self.cache.learnwares()]
+
+    def _as_hit(self, answer: api.Hit, columns_map: Mapping[str, str] | None) -> Hit:
+        return Hit(
+            answer,
+            self._connection,
+            self.cache,
+            unsafe_models=self._unsafe_models,
+            columns_map=columns_map,
+        )
 
     def publish(self, model: Any, X: Any, y: Any = None, **words: Unpack[Words]) -> api.PublishReceipt:
         """Publish a fitted model; see :func:`skerry.publish` for the arguments and errors."""
@@ -203,6 +323,7 @@ def connect(
     folder: Path | str | None = None,
     cache: Path | str | None = None,
     unsafe_models: bool = False,
+    offline: bool = False,
 ) -> Network:
     """Return the market as a node knows it.
 
@@ -213,41 +334,22 @@ def connect(
     folder
         The folder of the node of this machine; by default ``SKERRY_HOME`` or the platform's place.
     cache
-        Where fetched blobs are kept; by default ``SKERRY_CACHE`` or the platform's place.
+        Where fetched models are kept; by default ``SKERRY_CACHE`` or the platform's place.
     unsafe_models
         Run models without a sandbox, with all rights of this user. Only for models whose owners you trust.
+    offline
+        Do without a node where none runs: what is in the cache can be used; all else fails as if it were
+        not given.
 
     Raises
     ------
     Unavailable
-        When no node runs here; says how to start one.
+        ``E-NODE-ABSENT`` when no node runs here; says how to start one.
     """
-    connection = find(folder) if url is None else Connection(url, token or "")
-    return Network(connection, BlobStore(cache_folder(cache) / "blobs"), unsafe_models=unsafe_models)
-
-
-def requirement(X: Any, columns: Sequence[str] | None = None) -> Requirement:
-    """Return what a search for rows sends to the node; see :meth:`Network.search` for the arguments."""
-    from skerry.spec import Rkme, fit_table, noise_floor
-
-    if isinstance(X, Requirement):
-        return X
-    if isinstance(X, Rkme):
-        return Requirement(X)
-    if isinstance(X, str | Path):
-        X, _ = read_file(X)
-    if isinstance(X, Table):
-        X, columns = X.values, X.columns
-    rkme = fit_table(X, columns=columns)
-    noise = noise_floor(X).upper if len(X) >= NOISE_ROWS_MIN else None
-    return Requirement(rkme, noise)
-
-
-def _remote(url: str) -> Refused:
-    return Refused(
-        "Rows are searched with on a node of this machine only",
-        where=url,
-        why="their specification would leave the machine, and it tells much about few rows",
-        todo="Run a node here: `skerry init`, `skerry serve`; or search by words",
-        code="E-SEARCH-REMOTE",
-    )
+    try:
+        connection = find(folder) if url is None else Connection(url, token or "")
+    except Unavailable as error:
+        if not offline:
+            raise
+        connection = Absent(error)
+    return Network(connection, Cache(cache), unsafe_models=unsafe_models)

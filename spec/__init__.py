@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .merging import fit_chunks, merge
     from .metric import Scale, kernel_cosine, mmd2
     from .mixing import Mix, mix, responsibility
-    from .pictures import plot_distances, plot_islands, plot_reduced_set
+    from .pictures import plot_columns, plot_distances, plot_islands, plot_reduced_set
     from .ranking import Ranking, rank
     from .reference_market import ReferenceResult, reference_search
     from .rkme import Marginals, Rkme
@@ -68,6 +68,7 @@ _HOMES = {
     "mix": "mixing",
     "mmd2": "metric",
     "noise_floor": "explaining",
+    "plot_columns": "pictures",
     "plot_distances": "pictures",
     "plot_islands": "pictures",
     "plot_reduced_set": "pictures",
@@ -114,6 +115,7 @@ __all__ = [
     "mix",
     "mmd2",
     "noise_floor",
+    "plot_columns",
     "plot_distances",
     "plot_islands",
     "plot_reduced_set",

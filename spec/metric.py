@@ -25,7 +25,7 @@ Rules of this file:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,9 @@ from skerry.errors import SpecificationError
 from .limits import BANDWIDTH_POINTS_MAX, BLOCK_FLOATS_MAX
 from .reference import REFERENCE_GAMMA
 from .rkme import Floats, Marginals, Rkme
+
+if TYPE_CHECKING:
+    from .sketch import Sketch
 
 Metric = Literal["searcher", "reference"]
 
@@ -79,6 +82,19 @@ class Scale:
             scale = column_scale(requirement.marginals)
         gamma = median_gamma(scale.embed(requirement.points), requirement.weights)
         return cls(scale.location, scale.spread, scale.bound, gamma, scale.unit_rows)
+
+    @classmethod
+    def of_sketch(cls, sketch: Sketch) -> Scale:
+        """Return the metric that a requirement sets, as far as its sketch tells.
+
+        Location and spread are the sketch's; gamma is one over ``2 d``, the expected squared distance of two
+        rows of d columns with spread 1. Good enough to choose candidates, not to measure them.
+        """
+        means, spreads = sketch.means.astype(np.float64), sketch.spreads.astype(np.float64)
+        if not len(means):
+            return cls.raw(1, 1.0)
+        scale = column_scale(Marginals(means, spreads, np.zeros_like(means)))
+        return cls(scale.location, scale.spread, scale.bound, 1 / (2 * len(means)))
 
     @classmethod
     def reference(cls, dimension: int) -> Scale:

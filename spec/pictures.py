@@ -19,10 +19,9 @@ from .rkme import Floats, Rkme
 from .table import read_table, refusal
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from .explaining import Explanation
 
 
 def rkme_html(rkme: Rkme) -> str:
@@ -98,6 +97,17 @@ def plot_distances(names: Sequence[str], distances: Sequence[float], floor: floa
     if floor is not None:
         axis.axvline(floor, color=_ORANGE, linestyle="--", label="noise floor")
         axis.legend(loc="upper right", frameon=False)
+    return figure
+
+
+def plot_columns(explanation: Explanation) -> Figure:
+    """Return a bar for each column's share of the distance, largest on top, at most ``PICTURE_BARS_MAX``."""
+    shown = explanation.columns[:PICTURE_BARS_MAX]
+    figure, axis = _figure(6, 1 + 0.3 * len(shown))
+    axis.barh(np.arange(len(shown)), [column.share for column in shown], color=_BLUE)
+    axis.set_yticks(np.arange(len(shown)), [column.name for column in shown], parse_math=False)
+    axis.invert_yaxis()
+    axis.set(xlabel="share of the columns' squared MMDs", xlim=(0, 1))
     return figure
 
 

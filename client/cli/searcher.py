@@ -59,10 +59,7 @@ def search(
         None if data is None else _requirement(session, data, target),
         text=text,
         task=task,
-        library=library,
-        license=license_,
-        scenario=scenario,
-        owner=owner,
+        where={"library": library, "license": license_, "scenario": scenario, "owner": owner},
         exclude_own=exclude_own,
         k=k,
         timeout=timeout,
@@ -117,12 +114,12 @@ def run(
 ) -> None:
     """Predict rows with a learnware, or with the mix that the last search recommended."""
     from skerry.client.data import read_file
-    from skerry.client.network import requirement
+    from skerry.client.requirements import requirement
 
     table, _ = read_file(data, target)
     network = session.network(unsafe_models=unsafe_models)
     if hit == MIX:
-        estimator: Any = network.hits(_recall(), requirement(table).rkme).mix
+        estimator: Any = network.hits(_recall(), requirement(table)).mix
     else:
         estimator = _resolve(network, hit).estimator()
     names = getattr(estimator, "feature_names_in_", None)
@@ -141,7 +138,7 @@ def run(
 def _requirement(session: Session, path: Path, target: str | None) -> Any:
     """Return the rows' specification, and say what of the file was used."""
     from skerry.client.data import read_file
-    from skerry.client.network import requirement
+    from skerry.client.requirements import requirement
 
     table, _ = read_file(path, target)
     made = requirement(table)
@@ -163,7 +160,7 @@ def _download(session: Session, hit: Hit) -> Path:
     columns = (TextColumn("fetching"), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True, no_color=not session.color)) as progress:
         task = progress.add_task("", total=hit.card.package_bytes)
-        return hit.download(lambda have, _: progress.update(task, completed=have))
+        return hit.download(progress=lambda have, _: progress.update(task, completed=have))
 
 
 def _predictions(estimator: Any, rows: Any) -> tuple[list[str], list[list[Any]]]:

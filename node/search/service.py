@@ -11,6 +11,7 @@ Rules of this file:
    specification is left out, and the state machine is told.
 2. A disputed card is shown and marked, and never recommended.
 3. The requirement stays in this process.
+4. A searcher elsewhere sends a sketch, and gets the nearest by it to compare by himself.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from skerry.node.limits import (
     SEARCHES_WAITING_MAX,
 )
 from skerry.protocol import events
-from skerry.protocol.api import Coverage, Hit, MixView, SearchAnswer, SearchRequest
+from skerry.protocol.api import Coverage, Hit, MixView, SearchAnswer, SearchRequest, SketchView
 from skerry.spec.limits import MIX_CANDIDATES_MAX, MIX_MEMBERS_MAX
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from skerry.node.view import NodeView
     from skerry.spec import Mix, Rkme
     from skerry.spec.ranking import Ranking
+    from skerry.spec.sketch import Sketch
 
     from .index import CardIndex, Entry
     from .sketches import Sketches
@@ -122,12 +124,14 @@ class SearchService:
         """
         _validate(request)
         entries = [entry for entry in self._index.shown() if self._passes(entry, request)]
+        if request.sketch is not None:
+            return await self._search_by_sketch(request.sketch, entries, request.k)
         if not request.requirement:
             entries.sort(key=lambda entry: (-entry.card.published, entry.hash))
             return SearchAnswer(
                 hits=[self._hit(entry) for entry in entries[: request.k]],
                 mix=None,
-                coverage=self._coverage(len(entries), 0, ()),
+                coverage=self._coverage(len(entries), (), ()),
             )
         async with self._slot():
             return await self._search_by_data(request, entries)
@@ -178,7 +182,24 @@ class SearchService:
             self._convict(entry)
         hits, mix = self._hits(compared, request)
         missing = [entry for entry in nearest if entry.hash not in had]
-        return SearchAnswer(hits, mix, self._coverage(len(entries), len(compared.entries), missing))
+        return SearchAnswer(hits, mix, self._coverage(len(entries), compared.entries, missing))
+
+    async def _search_by_sketch(
+        self, sketch: SketchView, entries: Sequence[Entry], count: int
+    ) -> SearchAnswer:
+        """Return the nearest by sketch, for a searcher elsewhere who compares them himself."""
+        from skerry.spec.metric import Scale
+
+        wanted, island = _decode_sketch(sketch)
+        entries = [entry for entry in entries if entry.card.island == island]
+        candidates = len(entries)
+        if candidates > count:
+            by_hash = {entry.hash: entry for entry in entries}
+            async with self._slot():
+                hashes = await self._sketches.nearest(wanted, Scale.of_sketch(wanted), island, count, by_hash)
+            entries = [by_hash[item] for item in hashes]
+        hits = [self._hit(entry) for entry in entries]
+        return SearchAnswer(hits, None, self._coverage(candidates, (), ()))
 
     async def _nearest(self, requirement: Rkme, entries: Sequence[Entry]) -> list[Entry]:
         """Return the candidates worth an exact comparison; all when they are few."""
@@ -283,7 +304,7 @@ class SearchService:
         node_keys = [node_key for _, node_key in entry.places]
         return Hit(self._view.card(entry), self._directory.sources(node_keys))
 
-    def _coverage(self, candidates: int, compared: int, missing: Sequence[Entry]) -> Coverage:
+    def _coverage(self, candidates: int, compared: Sequence[Entry], missing: Sequence[Entry]) -> Coverage:
         shown = self._index.shown()
         places = {place for entry in shown for place in entry.places}
         issued = [self._directory.heads[place].issued for place in places if place in self._directory.heads]
@@ -291,10 +312,11 @@ class SearchService:
         return Coverage(
             cards=len(shown),
             candidates=candidates,
-            compared=compared,
+            compared=len(compared),
             owners=len({entry.card.owner for entry in shown}),
             oldest_head_seconds=max(0.0, time.time() - min(issued)) if issued else 0.0,
             unreachable=[f"{self._directory.name(owner)} {owner.hex()}".strip() for owner in owners],
+            owners_asked=len({entry.card.owner for entry in [*compared, *missing]}),
         )
 
 
@@ -356,6 +378,19 @@ def _decode_requirement(blob: bytes) -> Rkme:
     from skerry.spec import Rkme
 
     return Rkme.from_bytes(blob)
+
+
+def _decode_sketch(sketch: SketchView) -> tuple[Sketch, bytes]:
+    """Return a searcher's sketch and its island's id."""
+    from skerry.spec.sketch import Sketch
+
+    try:
+        island = bytes.fromhex(sketch.island)
+    except ValueError as error:
+        raise BadRequest(
+            "The island is no id", where="sketch.island", why=str(error), code="E-API-SEARCH"
+        ) from error
+    return Sketch.from_bytes(sketch.version, sketch.vector, sketch.means, sketch.spreads), island
 
 
 def _decode_honest(entry: Entry, blob: bytes) -> Rkme | None:

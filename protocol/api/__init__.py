@@ -43,7 +43,7 @@ from .publishing import (
     PublishReceipt,
     PublishRequest,
 )
-from .search import Coverage, Hit, MixView, SearchAnswer, SearchRequest
+from .search import Coverage, Hit, MixView, SearchAnswer, SearchRequest, SketchView
 
 __all__ = [
     "API_PREFIX",
@@ -66,6 +66,7 @@ __all__ = [
     "PublishRequest",
     "SearchAnswer",
     "SearchRequest",
+    "SketchView",
     "Source",
     "Status",
 ]

@@ -43,6 +43,19 @@ class Coverage(msgspec.Struct, frozen=True):
     """Age of the oldest head that the answer rests on."""
     unreachable: list[str] = []
     """Names and ids of owners whose specifications were needed and could not be had."""
+    owners_asked: int = 0
+    """Owners whose specifications were needed; those that are not ``unreachable`` answered."""
+
+
+class SketchView(msgspec.Struct, frozen=True):
+    """What a node elsewhere may see of a requirement: what a card says of a learnware, and no point of it."""
+
+    island: str
+    """Id of the island, a hash of the kind of data and the columns."""
+    version: int
+    vector: bytes
+    means: bytes = b""
+    spreads: bytes = b""
 
 
 class SearchRequest(msgspec.Struct, frozen=True):
@@ -50,6 +63,9 @@ class SearchRequest(msgspec.Struct, frozen=True):
 
     requirement: bytes = b""
     """``Rkme.to_bytes()`` of the searcher's data; empty for a search by words alone."""
+    sketch: SketchView | None = None
+    """Stands instead of the requirement where the node is elsewhere: the ``k`` nearest by sketch come back
+    without distances and without a mix, for the searcher to compare."""
     noise_mmd2: float | None = None
     """The searcher's own split-half squared MMD, for ``within_noise``."""
     text: str = ""

@@ -34,11 +34,12 @@ from .errors import (
 
 if TYPE_CHECKING:
     from skerry import reuse, spec
-    from skerry.client import Hit, Hits, Network, connect, publish
+    from skerry.client import AsyncNetwork, Hit, Hits, Network, WithdrawnWarning, connect, publish
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncNetwork",
     "ClientError",
     "ConfigError",
     "Hit",
@@ -53,6 +54,7 @@ __all__ = [
     "StorageError",
     "TransportError",
     "Unavailable",
+    "WithdrawnWarning",
     "__version__",
     "connect",
     "publish",
@@ -61,7 +63,9 @@ __all__ = [
 ]
 
 _LAZY_MODULES = frozenset({"reuse", "spec"})
-_LAZY_NAMES = dict.fromkeys(("Hit", "Hits", "Network", "connect", "publish"), "skerry.client")
+_LAZY_NAMES = dict.fromkeys(
+    ("AsyncNetwork", "Hit", "Hits", "Network", "WithdrawnWarning", "connect", "publish"), "skerry.client"
+)
 
 
 def __getattr__(name: str) -> Any:

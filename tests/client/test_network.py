@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
-from skerry.client import connect
+from skerry.client import AsyncNetwork, WithdrawnWarning, connect
 from skerry.client.hits import Hits
-from skerry.client.network import Network, requirement
+from skerry.client.network import Network
+from skerry.client.requirements import requirement
 from skerry.errors import NotFound, Refused, SpecificationError, Unavailable
 from tests.client.conftest import Market, wait_until
 
@@ -77,9 +79,123 @@ def test_rows_may_come_in_any_form(searcher: Network, tmp_path: Path, kind: str)
 
 def test_words_and_filters_search_without_rows(searcher: Network) -> None:
     assert [hit.card.name for hit in searcher.search(text="virginica")] == ["virginica half"]
-    assert len(searcher.search(license="MIT", library="Scikit-learn")) == 2
+    assert len(searcher.search(where={"license": "MIT", "library": "Scikit-learn"})) == 2
     assert len(searcher.search(task="Regression")) == 0
     assert searcher.search(text="virginica")[0].mmd2 is None
+    assert [hit.card.name for hit in searcher.search("half virginica")] == ["virginica half"]
+
+
+def test_what_is_like_a_learnware_is_found_by_its_id(searcher: Network) -> None:
+    first = searcher.search("virginica")[0]
+    for given in (first, first.card.id):
+        found = searcher.search(given)
+        assert [hit.card.name for hit in found] == ["virginica half", "setosa half"]
+        assert found[0].mmd2 == pytest.approx(0, abs=1e-6)
+    with pytest.raises(NotFound):
+        searcher.search("0" * 64)
+
+
+def test_columns_with_other_names_are_mapped(searcher: Network) -> None:
+    theirs = FRAME.rename(columns={"petal width": "pw", "petal length": "pl"})
+    renamed = {"pw": "petal width", "pl": "petal length"}
+    assert len(searcher.search(theirs)) == 0
+    found = searcher.search(theirs, columns_map=renamed)
+    try:
+        assert len(found) == 2
+        model = found[0].estimator()
+        assert list(model.feature_names_in_) == ["sepal length", "sepal width", "pl", "pw"]
+        np.testing.assert_array_equal(model.predict(theirs[theirs.columns[::-1]]), model.predict(theirs))
+        assert len(found.mix.predict(theirs)) == len(theirs)
+    finally:
+        found.close()
+    for wrong in ({"nothing": "x"}, {"pw": "pl"}):
+        with pytest.raises(SpecificationError) as caught:
+            searcher.search(theirs, columns_map=wrong)
+        assert caught.value.code == "E-DATA-MAP"
+
+
+def test_hits_are_a_frame_of_any_library(hits: Hits) -> None:
+    for library, kind in (("pandas", pd.DataFrame), ("polars", pl.DataFrame)):
+        frame = hits.to_frame(library)  # type: ignore[arg-type]
+        assert isinstance(frame, kind)
+        assert list(frame["name"]) == [hit.card.name for hit in hits]
+        assert list(frame["mmd2"]) == [hit.mmd2 for hit in hits]
+    assert isinstance(hits.to_frame(), pd.DataFrame)
+
+
+def test_a_hit_is_explained_in_numbers_and_pictures(hits: Hits, searcher: Network) -> None:
+    said = hits.explain(1)
+    assert said.explanation.mmd2 == pytest.approx(hits[1].mmd2, abs=1e-6)
+    assert {column.name for column in said.explanation.columns} == set(NAMES)
+    assert "petal" in said._repr_html_()
+    assert "petal" in repr(said)
+    bars, shares, islands = said.plot_distances(), said.plot_columns(), said.plot_islands()
+    assert [text.get_text() for text in bars.axes[0].get_yticklabels()] == [hit.title for hit in hits]
+    widths = [patch.get_width() for patch in shares.axes[0].patches]
+    assert sum(widths) == pytest.approx(1)
+    assert {text.get_text() for text in islands.axes[0].texts} == {"your data", *(hit.title for hit in hits)}
+    with pytest.raises(NotFound) as caught:
+        searcher.search("virginica").explain(0)
+    assert caught.value.code == "E-SEARCH-EXPLAIN"
+
+
+def test_programs_with_an_event_loop_await_the_same(market: Market, searcher: Network) -> None:
+    async def whole_way() -> tuple[int, list[int]]:
+        net = await AsyncNetwork.connect(folder=market.searcher.node.folder, cache=searcher.cache.folder)
+        first, second = await asyncio.gather(net.search(FRAME), net.search("virginica"))
+        model = await net.estimator(second[0])
+        try:
+            return len(first), model.predict(FRAME[-3:]).tolist()
+        finally:
+            second.close()
+
+    assert asyncio.run(whole_way()) == (2, [2, 2, 2])
+    own = {name for name in vars(Network) if not name.startswith("_")} - {"hits", "upload"}
+    assert own <= set(vars(AsyncNetwork)), "an asynchronous program misses something"
+
+
+def test_a_model_in_the_cache_warns_when_its_owner_took_it_back(market: Market, tmp_path: Path) -> None:
+    owner = market.owner.network
+    model = LogisticRegression(max_iter=1000).fit(IRIS.data, IRIS.target)
+    words = {"name": "taken back", "license": "MIT", "columns": NAMES}
+    card = owner.publish(model, IRIS.data, **words).card  # type: ignore[arg-type]
+    net = connect(folder=market.searcher.node.folder, cache=tmp_path)
+    wait_until(lambda: len(net.search("taken back")) == 1)
+    hit = net.search("taken back")[0]
+    hit.download()
+    hit.specification()
+    assert hit.is_cached
+    hit.estimator()
+    hit.close()
+    owner.publish(model, IRIS.data, update=True, **words)  # type: ignore[arg-type]
+    wait_until(lambda: net.hit(card.id).card.version == 2)
+    with pytest.warns(WithdrawnWarning, match="version 2"):
+        hit.estimator()
+    hit.close()
+    owner.withdraw("taken-back")
+    wait_until(lambda: len(net.search("taken back")) == 0)
+    with pytest.warns(WithdrawnWarning, match="withdrawn or recalled"):
+        assert hit.estimator().predict(FRAME[:1]).tolist() == [0]
+    hit.close()
+
+
+def test_what_is_in_the_cache_works_without_a_node(searcher: Network, tmp_path: Path) -> None:
+    hit = searcher.search("virginica")[0]
+    hit.specification()
+    hit.download()
+    with pytest.raises(Unavailable):
+        connect(folder=tmp_path, cache=searcher.cache.folder)
+    alone = connect(folder=tmp_path, cache=searcher.cache.folder, offline=True)
+    assert hit.card.id in [one.card.id for one in alone.cached()]
+    again = alone.hit(hit.card.id)
+    try:
+        assert again.estimator().predict(FRAME[-1:]).tolist() == [2]
+    finally:
+        again.close()
+    for call in (alone.status, lambda: alone.search("words"), lambda: alone.hit("0" * 64)):
+        with pytest.raises(Unavailable) as caught:
+            call()
+        assert caught.value.code == "E-NODE-ABSENT"
 
 
 def test_odd_rows_are_answered_or_refused_by_name(searcher: Network) -> None:
@@ -175,9 +291,3 @@ def test_a_node_that_is_gone_is_unavailable(tmp_path: Path, market: Market) -> N
     (tmp_path / "api.json").write_text(endpoint.replace(port, "9"))
     with pytest.raises(Unavailable):
         connect(folder=tmp_path).status()
-
-
-def test_rows_are_not_described_to_a_node_elsewhere() -> None:
-    with pytest.raises(Refused) as caught:
-        connect("https://node.example:7741", "token").search(FRAME)
-    assert caught.value.code == "E-SEARCH-REMOTE"

@@ -1,0 +1,121 @@
+"""The market for programs with an event loop: the methods of :class:`.network.Network`, awaited.
+
+Each call runs in a thread: the work is numerical or waits for one socket, and the loop stays free. The
+arguments, results and errors are those of the methods of the same name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+from skerry.protocol import api
+
+from .network import Network, SearchOptions, connect
+from .publishing import Words
+
+if TYPE_CHECKING:
+    from skerry.reuse import Learnware
+
+    from .cache import Cache
+    from .fetch import Progress
+    from .hits import Hit, Hits
+
+
+class AsyncNetwork:
+    """The market as one node knows it, awaited.
+
+    ::
+
+        net = await skerry.AsyncNetwork.connect()
+        hits = await net.search(X, task="Classification")
+        model = await net.estimator(hits[0])
+
+    Parameters
+    ----------
+    network
+        The market whose methods are awaited.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    @classmethod
+    async def connect(
+        cls,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        folder: Path | str | None = None,
+        cache: Path | str | None = None,
+        unsafe_models: bool = False,
+        offline: bool = False,
+    ) -> Self:
+        """Return the market as a node knows it; see :func:`skerry.connect`."""
+        network = await asyncio.to_thread(
+            connect, url, token, folder=folder, cache=cache, unsafe_models=unsafe_models, offline=offline
+        )
+        return cls(network)
+
+    def __repr__(self) -> str:
+        return f"<Async{repr(self._network)[1:]}"
+
+    @property
+    def cache(self) -> Cache:
+        """The cache of fetched models."""
+        return self._network.cache
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the node is on this machine."""
+        return self._network.is_local
+
+    async def search(self, X: Any = None, **options: Unpack[SearchOptions]) -> Hits:
+        """Find learnwares for data, for words, or for both; see :meth:`Network.search`."""
+        return await asyncio.to_thread(self._network.search, X, **options)
+
+    async def hit(self, card_id: str, columns_map: Mapping[str, str] | None = None) -> Hit:
+        """Return the learnware with this id; see :meth:`Network.hit`."""
+        return await asyncio.to_thread(self._network.hit, card_id, columns_map)
+
+    async def cached(self) -> list[Hit]:
+        """Return the learnwares in the cache; see :meth:`Network.cached`."""
+        return await asyncio.to_thread(self._network.cached)
+
+    async def download(self, hit: Hit, *, progress: Progress | bool = False) -> Path:
+        """Return the path of a hit's package, fetched when it is not in the cache; see `Hit.download`."""
+        return await asyncio.to_thread(hit.download, progress=progress)
+
+    async def estimator(self, hit: Hit) -> Learnware:
+        """Return a hit's model as an estimator; see :meth:`Hit.estimator`."""
+        return await asyncio.to_thread(hit.estimator)
+
+    async def publish(self, model: Any, X: Any, y: Any = None, **words: Unpack[Words]) -> api.PublishReceipt:
+        """Publish a fitted model; see :func:`skerry.publish`."""
+        return await asyncio.to_thread(self._network.publish, model, X, y, **words)
+
+    async def withdraw(self, slug: str) -> api.PublishReceipt:
+        """Take a learnware of the node out of the market; see :meth:`Network.withdraw`."""
+        return await asyncio.to_thread(self._network.withdraw, slug)
+
+    async def learnwares(self) -> list[api.CardView]:
+        """Return the node's own live learnwares."""
+        return await asyncio.to_thread(self._network.learnwares)
+
+    async def checks(self, slug: str) -> api.CheckReport:
+        """Return what was found when a learnware was checked; see :meth:`Network.checks`."""
+        return await asyncio.to_thread(self._network.checks, slug)
+
+    async def status(self) -> api.Status:
+        """Return the node at a glance."""
+        return await asyncio.to_thread(self._network.status)
+
+    async def peers(self) -> list[api.PeerView]:
+        """Return the nodes that this one knows."""
+        return await asyncio.to_thread(self._network.peers)
+
+    async def dial(self, address: str) -> list[api.PeerView]:
+        """Connect the node to another one; see :meth:`Network.dial`."""
+        return await asyncio.to_thread(self._network.dial, address)

@@ -1,0 +1,153 @@
+"""What a searcher's data become before anything is sent: a specification, and from it a sketch.
+
+Rules of this file:
+
+1. Rows, texts and images are read here and go nowhere; what leaves is in :class:`Requirement`.
+2. What kind of data it is follows from what was given: text from str, images from arrays of three or four
+   axes, tables from all else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from skerry.errors import Refused, SpecificationError
+from skerry.protocol import api
+
+from .data import Table, read_file
+from .limits import NOISE_ROWS_MIN, REMOTE_ROWS_MIN
+
+if TYPE_CHECKING:
+    from skerry.spec import Rkme
+
+CARD_ID: Final = re.compile(r"[0-9a-f]{64}")
+_FILES: Final = (".csv", ".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What a searcher's rows become before anything is sent.
+
+    Attributes
+    ----------
+    rkme
+        The specification of the rows.
+    noise_mmd2
+        Squared MMD between two halves of the rows; what is no farther than that cannot be told apart from
+        them. None with fewer than four rows.
+    rows
+        How many rows it was made of; None when only the specification is known.
+    """
+
+    rkme: Rkme
+    noise_mmd2: float | None = None
+    rows: int | None = None
+
+    def sketch(self, *, allow_small: bool = False) -> api.SketchView:
+        """Return what a node elsewhere may see: the sketch and the island's id.
+
+        Parameters
+        ----------
+        allow_small
+            Send it however few rows it was made of.
+
+        Raises
+        ------
+        Refused
+            ``E-SEARCH-SMALL``: of fewer than 50 rows, a sketch may give rows away.
+        """
+        if not allow_small and self.rows is not None and self.rows < REMOTE_ROWS_MIN:
+            raise Refused(
+                "So few rows are not described to a node elsewhere",
+                where=f"{self.rows} rows",
+                why=f"a sketch of fewer than {REMOTE_ROWS_MIN} rows may give the rows themselves away",
+                todo="Search through a node of this machine (`skerry init`, `skerry serve`), or say "
+                "allow_small=True if the rows are no secret",
+                code="E-SEARCH-SMALL",
+            )
+        from skerry.spec import sketch_of
+
+        version, vector, means, spreads = sketch_of(self.rkme).to_bytes()
+        return api.SketchView(self.rkme.island.id.hex(), version, vector, means, spreads)
+
+
+def requirement(
+    X: Any, columns: Sequence[str] | None = None, columns_map: Mapping[str, str] | None = None
+) -> Requirement:
+    """Return what a search for data is made with.
+
+    Parameters
+    ----------
+    X
+        Rows (n, d) as an array or a data frame of pandas, polars or pyarrow; the path of a CSV or Parquet
+        file; a list of str; images (n, height, width) or (n, height, width, channels); an
+        :class:`~skerry.spec.Rkme`; or a :class:`Requirement`.
+    columns
+        Names of the columns, for rows without names.
+    columns_map
+        New names for columns, by their old names.
+
+    Raises
+    ------
+    SpecificationError
+        When the data cannot be used; names the column.
+    """
+    from skerry.spec import Rkme
+
+    if isinstance(X, Requirement):
+        return X
+    if isinstance(X, Rkme):
+        return Requirement(X)
+    if isinstance(X, str | Path):
+        X, _ = read_file(X)
+    if isinstance(X, Table):
+        X, columns = X.values, X.columns
+    return _specified(X, columns, columns_map or {})
+
+
+def is_file(X: Any) -> bool:
+    """Return whether this names a file of rows, rather than words to search for."""
+    return isinstance(X, Path) or (isinstance(X, str) and X.lower().endswith(_FILES))
+
+
+def _specified(X: Any, columns: Sequence[str] | None, renamed: Mapping[str, str]) -> Requirement:
+    from skerry.reuse.inputs import column_names
+    from skerry.spec import fit_table, noise_floor
+
+    columns = columns or column_names(X)
+    if renamed:
+        columns = renamed_columns(columns, renamed)
+    rkme = fit_table(X, columns=columns)
+    rows = len(X)
+    noise = noise_floor(X).upper if rows >= NOISE_ROWS_MIN else None
+    return Requirement(rkme, noise, rows)
+
+
+def renamed_columns(columns: Sequence[str] | None, renamed: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of columns after renaming.
+
+    Raises
+    ------
+    SpecificationError
+        ``E-DATA-MAP``: a column to be renamed does not exist, or two would have one name.
+    """
+    names = tuple(columns or ())
+    absent = [old for old in renamed if old not in names]
+    after = tuple(renamed.get(name, name) for name in names)
+    twice = sorted({name for name in after if after.count(name) > 1})
+    if absent or twice:
+        why = (
+            f"there is no column {', '.join(absent)}" if absent else f"two would be called {', '.join(twice)}"
+        )
+        raise SpecificationError(
+            "The columns cannot be renamed like that",
+            where=", ".join(f"{old}={new}" for old, new in renamed.items()),
+            why=why,
+            todo=f"The columns are: {', '.join(names) or 'without names'}",
+            code="E-DATA-MAP",
+        )
+    return after
