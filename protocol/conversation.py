@@ -256,6 +256,9 @@ class Conversation:
     def charters_changed(self, owners: Sequence[bytes]) -> None:
         """Hold all that is held of an owner against its new charters."""
         for owner in owners:
+            trust = self.owners.get(owner)
+            if trust is not None and trust.charter.version == 1 and not trust.frozen:
+                continue  # A first charter: there was no earlier one that anything could be held under.
             for index in self.indexes.values():
                 self._settled(index, index.recheck(owner))
             self._end_revoked(owner)

@@ -429,6 +429,8 @@ class Groups:
 
     def is_member(self, owner: bytes) -> bool:
         """Return whether an owner is in a group of ours."""
+        if not self.groups:
+            return False
         wall = self._context.wall
         return any(group.standing(owner, wall) is not None for group in self.groups.values())
 

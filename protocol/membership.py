@@ -93,8 +93,8 @@ class Membership:
         self._owners = owners
         self.known: dict[bytes, Known] = {}
         self.own: Verified[NodeRecord] | None = None
-        self._hashes: dict[bytes, bytes] = {}
-        """Hash of a known record -> node key."""
+        self._ids: dict[bytes, bytes] = {}
+        """Short id of a known record -> node key; its own record's among them."""
         self.visiting: dict[bytes, float] = {}
         """Peers that stay for a repair only -> until when."""
         self._bootstrap: tuple[str, ...] = ()
@@ -117,22 +117,25 @@ class Membership:
 
     def own_record(self, record: Verified[NodeRecord]) -> None:
         """Take over this node's own record, and tell the peers that it is new."""
+        if self.own is not None:
+            self._ids.pop(self.own.hash[:OFFER_ID_BYTES], None)
         self.own = record
+        self._ids[record.hash[:OFFER_ID_BYTES]] = record.value.node_key
         self._context.store(PutNodeRecord(record.value.node_key, record.raw))
         for key in self._context.peers:
             self._offer(key, [record.hash[:OFFER_ID_BYTES]], wants_offer=False)
 
     def holds(self, digest: bytes) -> bool:
         """Return whether a record is known, given its envelope's hash."""
-        return digest in self._hashes
+        return digest[:OFFER_ID_BYTES] in self._ids
 
     def owners_known(self) -> set[bytes]:
         """Return the owners of the nodes known."""
         return {known.record.value.owner for known in self.known.values()}
 
-    def _records(self) -> list[Verified[NodeRecord]]:
-        own = [] if self.own is None else [self.own]
-        return [*own, *(known.record for known in self.known.values())]
+    def _record(self, key: bytes) -> Verified[NodeRecord]:
+        """Return the record of a node key in ``_ids``."""
+        return self.own if self.own is not None and key == self._context.key else self.known[key].record
 
     def configure(self, bootstrap: tuple[str, ...]) -> None:
         """Take over the bootstrap addresses and look whether links are missing."""
@@ -239,7 +242,7 @@ class Membership:
 
     def offer_nodes(self, key: bytes, owners: Collection[bytes]) -> None:
         """Offer a peer the known records of some owners' nodes."""
-        ids = [item.hash[:OFFER_ID_BYTES] for item in self._records() if item.value.owner in owners]
+        ids = [item for item, node_key in self._ids.items() if self._record(node_key).value.owner in owners]
         self._offer(key, ids[:OFFERED_IDS_MAX], wants_offer=False)
 
     def _missing(self) -> int:
@@ -331,8 +334,7 @@ class Membership:
 
     def offered(self, key: bytes, message: Offer) -> None:
         """Ask for the offered records that are not known here."""
-        held = {record.hash[:OFFER_ID_BYTES] for record in self._records()}
-        unknown = [item for item in message.ids[: 2 * FULL_MEMBERSHIP_MAX] if item not in held]
+        unknown = [item for item in message.ids[: 2 * FULL_MEMBERSHIP_MAX] if item not in self._ids]
         if unknown:
             self._context.request(key, NODES, NodesRequest(tuple(unknown)))
         if message.wants_offer and self._context.pays(key, len(message.ids)):
@@ -340,8 +342,8 @@ class Membership:
 
     def requested(self, key: bytes, message: NodesRequest) -> None:
         """Send the records asked for, with the charters that they need."""
-        wanted = set(message.ids)
-        found = [record for record in self._records() if record.hash[:OFFER_ID_BYTES] in wanted]
+        keys = dict.fromkeys(self._ids[item] for item in message.ids if item in self._ids)
+        found = [self._record(node_key) for node_key in keys]
         if not self._context.pays(key, NODE_RECORD_WORK * len(found)):
             return
         for charters, envelopes in self._owners.frames([(item.value.owner, item.raw) for item in found]):
@@ -369,9 +371,9 @@ class Membership:
     def _know(self, record: Verified[NodeRecord], *, dialable: bool) -> None:
         key = record.value.node_key
         if key in self.known:
-            del self._hashes[self.known[key].record.hash]
+            self._ids.pop(self.known[key].record.hash[:OFFER_ID_BYTES], None)
         self.known[key] = Known(record, dialable)
-        self._hashes[record.hash] = key
+        self._ids[record.hash[:OFFER_ID_BYTES]] = key
 
     def _may_dial(self, record: NodeRecord, teller: bytes) -> bool:
         """Apply rule 3."""
@@ -384,7 +386,7 @@ class Membership:
 
     def _sample(self, count: int) -> list[bytes]:
         """Return the ids of a random sample of the passive view."""
-        ids = [record.hash[:OFFER_ID_BYTES] for record in self._records()]
+        ids = list(self._ids)
         return ids if len(ids) <= count else self._context.rng.sample(ids, count)
 
     def _offer(self, key: bytes, ids: list[bytes], *, wants_offer: bool) -> None:
@@ -392,13 +394,17 @@ class Membership:
             self._context.send(key, Offer(tuple(ids), wants_offer))
 
     def _make_room(self) -> None:
+        """Forget nodes while there are too many: such as did not answer first, companions last."""
+        peers = self._context.peers
         while len(self.known) > NODES_KNOWN_MAX:
-            spare = [key for key in self.known if key not in self._context.peers and key not in self._anchors]
+            spare = [key for key in self.known if key not in peers and key not in self._anchors]
             if not spare:
                 return
-            strangers = [key for key in spare if not self.is_companion(self.known[key].record.value.owner)]
-            failed = [key for key in strangers if key in self._pauses]
-            self._forget(self._context.rng.choice(failed or strangers or spare))
+            pool = [key for key in spare if key in self._pauses] or spare
+            start = self._context.rng.randrange(len(pool))
+            turned = (pool[start - step] for step in range(len(pool)))
+            strangers = (key for key in turned if not self.is_companion(self.known[key].record.value.owner))
+            self._forget(next(strangers, spare[start % len(spare)]))
 
     def _expire(self) -> None:
         oldest = self._context.wall - CLOCK_TOLERANCE_SECONDS
@@ -414,7 +420,7 @@ class Membership:
                 self._forget(key)
 
     def _forget(self, key: bytes) -> None:
-        del self._hashes[self.known.pop(key).record.hash]
+        self._ids.pop(self.known.pop(key).record.hash[:OFFER_ID_BYTES], None)
         self._pauses.pop(key, None)
         self._context.store(DropNodeRecord(key))
 

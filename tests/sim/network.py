@@ -22,6 +22,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, get_args
 
 from skerry.protocol.effects import (
     Connect,
@@ -48,6 +49,7 @@ from skerry.protocol.hashing import tagged_hash
 from skerry.protocol.state import State
 from tests.sim.disk import Disk
 
+_NAMES = {kind: kind.__name__.encode() for kind in get_args(Event)}
 RETRANSMISSION_SECONDS = 0.2
 DIAL_TIMEOUT_SECONDS = 5.0
 SILENCE_SECONDS = 20.0
@@ -73,6 +75,8 @@ class Link:
     """A connection; ``ends`` is (dialler, acceptor)."""
 
     ends: tuple[Node, Node]
+    latency: float
+    """One way, seconds."""
     up: bool = True
     clear_at: list[float] = field(default_factory=lambda: [0.0, 0.0])
     """Per direction, when the last frame sent arrives: none may overtake it."""
@@ -133,9 +137,19 @@ class Network:
         signatures."""
         self._by_key: dict[bytes, Node] = {}
         self._by_address: dict[str, Node] = {}
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        """What is due: (time, counter, what to call, with what). Plain tuples: there are millions of them."""
         self._counter = 0
         self._latencies: dict[tuple[int, int], float] = {}
+        self._carriers: dict[type, Callable[[Node, Any], None]] = {
+            Send: self._send,
+            SetTimer: self._set_timer,
+            Store: self._store,
+            Connect: self._dial,
+            Disconnect: self._disconnect,
+            Deliver: self._deliver,
+            Misbehaved: self._note,
+        }
         self._sides: dict[bytes, int] = {}
         """Side of the partition that a node is on; nodes of different sides do not hear each other."""
         self._mute: dict[tuple[bytes, bytes], None] = {}
@@ -149,16 +163,16 @@ class Network:
         self._by_key[node.key] = node
         self._by_address[node.address] = node
 
-    def at(self, time: float, action: Callable[[], None]) -> None:
+    def at(self, time: float, action: Callable[..., None], *arguments: Any) -> None:
         """Do something at a virtual time."""
         self._counter += 1
-        heapq.heappush(self._heap, (max(time, self.now), self._counter, action))
+        heapq.heappush(self._heap, (max(time, self.now), self._counter, action, arguments))
 
     def run(self, until: float, *, stop: Callable[[], bool] | None = None) -> None:
         """Let time pass up to ``until``, or until ``stop`` holds after an event."""
         while self._heap and self._heap[0][0] <= until:
-            self.now, _, action = heapq.heappop(self._heap)
-            action()
+            self.now, _, action, arguments = heapq.heappop(self._heap)
+            action(*arguments)
             if stop is not None and stop():
                 return
         self.now = max(self.now, until)
@@ -168,10 +182,10 @@ class Network:
         if node.state is None:
             return
         self.handled += 1
-        self.trace_hash.update(b"%d %s" % (node.index, type(event).__name__.encode()))
+        self.trace_hash.update(b"%d %s" % (node.index, _NAMES[type(event)]))
         effects = node.state.handle(event, self.now)
         for effect in effects:
-            self._carry_out(node, effect)
+            self._carriers[type(effect)](node, effect)
         for observer in self.observers:
             observer(node, event, effects)
 
@@ -262,47 +276,44 @@ class Network:
         for direction, sender in enumerate(link.ends):
             receiver, frames = link.other(sender), link.held_up[direction]
             while frames and link.up and (sender.key, receiver.key) not in self._mute:
-                self._arrive(link, direction, frames.pop(0))
+                self._hand_over(link, direction, frames.pop(0))
 
     def _arrive(self, link: Link, direction: int, frame: bytes) -> None:
+        sender, receiver = link.ends[direction], link.ends[1 - direction]
+        if link.held_up[direction] or (self._mute and (sender.key, receiver.key) in self._mute):
+            link.held_up[direction].append(frame)
+        else:
+            self._hand_over(link, direction, frame)
+
+    def _hand_over(self, link: Link, direction: int, frame: bytes) -> None:
         sender, receiver = link.ends[direction], link.ends[1 - direction]
         if link.up and receiver.links.get(sender.key) is link:
             self.received_bytes[receiver.key] += len(frame)
             self.event(receiver, Received(sender.key, frame))
 
-    def _carry_out(self, node: Node, effect: Effect) -> None:
-        match effect:
-            case Send():
-                self._send(node, effect)
-            case SetTimer():
-                self._set_timer(node, effect)
-            case Store():
-                node.disk.apply(effect.operation)
-            case Connect():
-                self._dial(node, effect)
-            case Disconnect():
-                link = node.links.get(effect.peer)
-                if link is not None:
-                    self._close(link, node)
-            case Deliver():
-                node.deliveries.append((self.now, effect.what))
-            case Misbehaved():
-                node.misbehaved.append(effect)
+    def _store(self, node: Node, effect: Store) -> None:
+        node.disk.apply(effect.operation)
+
+    def _disconnect(self, node: Node, effect: Disconnect) -> None:
+        link = node.links.get(effect.peer)
+        if link is not None:
+            self._close(link, node)
+
+    def _deliver(self, node: Node, effect: Deliver) -> None:
+        node.deliveries.append((self.now, effect.what))
+
+    def _note(self, node: Node, effect: Misbehaved) -> None:
+        node.misbehaved.append(effect)
 
     def _set_timer(self, node: Node, effect: SetTimer) -> None:
-        version = node.timers.get(effect.timer, 0) + 1
-        node.timers[effect.timer] = version
-        starts = node.starts
+        # The counter names this setting: an earlier one that is still in the heap must not fire in its place.
+        node.timers[effect.timer] = self._counter
+        self.at(effect.at, self._fire, node, effect.timer, self._counter)
 
-        def fire() -> None:
-            if node.starts == starts and node.timers.get(effect.timer) == version:
-                del node.timers[effect.timer]
-                self.event(node, TimerFired(effect.timer))
-
-        self._versioned(effect.at, fire)
-
-    def _versioned(self, at: float, fire: Callable[[], None]) -> None:
-        self.at(at, fire)
+    def _fire(self, node: Node, timer: Timer, setting: int) -> None:
+        if node.timers.get(timer) == setting:
+            del node.timers[timer]
+            self.event(node, TimerFired(timer))
 
     def _send(self, node: Node, effect: Send) -> None:
         link = node.links.get(effect.peer)
@@ -310,7 +321,7 @@ class Network:
             return
         far = link.other(node)
         direction = 0 if link.ends[0] is node else 1
-        arrival = self.now + self.latency(node, far)
+        arrival = self.now + link.latency
         if self.config.bandwidth:
             seconds = len(effect.frame) / self.config.bandwidth
             node.wire_free_at = max(self.now, node.wire_free_at) + seconds
@@ -322,14 +333,7 @@ class Network:
         self.sent_frames[node.key] += 1
         self.trace_hash.update(effect.frame)
         self.shape_hash.update(b"%d %d %d" % (node.index, far.index, len(effect.frame)))
-
-        def arrive() -> None:
-            if link.held_up[direction] or (node.key, far.key) in self._mute:
-                link.held_up[direction].append(effect.frame)
-            else:
-                self._arrive(link, direction, effect.frame)
-
-        self.at(arrival, arrive)
+        self.at(arrival, self._arrive, link, direction, effect.frame)
 
     def _dial(self, node: Node, effect: Connect) -> None:
         target = effect.target
@@ -363,7 +367,7 @@ class Network:
         for node, far in ((dialler, acceptor), (acceptor, dialler)):
             if far.key in node.links:
                 self._report_end(node, far.key, node.links[far.key])
-        link = Link((dialler, acceptor))
+        link = Link((dialler, acceptor), self.latency(dialler, acceptor))
         dialler.links[acceptor.key] = acceptor.links[dialler.key] = link
         self._sessions += 1
         session = tagged_hash("skerry/test-session/1", self._sessions.to_bytes(8, "big"))
@@ -377,7 +381,7 @@ class Network:
         """Close in order: frames already sent arrive, then both ends hear of it."""
         far = link.other(closer)
         direction = 0 if link.ends[0] is closer else 1
-        last = max(link.clear_at[direction], self.now + self.latency(closer, far))
+        last = max(link.clear_at[direction], self.now + link.latency)
         self.at(self.now, lambda: self._report_end(closer, far.key, link))
 
         def finish() -> None:
@@ -391,7 +395,7 @@ class Network:
         link.up = False
         for node in link.ends:
             peer = link.other(node).key
-            at = self.now + delay + self.latency(*link.ends)
+            at = self.now + delay + link.latency
             self.at(at, lambda node=node, peer=peer: self._report_end(node, peer, link))
 
     def _report_end(self, node: Node, peer: bytes, link: Link) -> None:
