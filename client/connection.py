@@ -14,7 +14,7 @@ Rules of this file:
 from __future__ import annotations
 
 import http.client
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final, TypeVar
 from urllib.parse import quote, urlsplit
@@ -33,6 +33,7 @@ from .limits import (
 )
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
+Page = TypeVar("Page", api.Peers, api.Learnwares)
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _SCOPES: Final = ("admin", "publish", "search")
@@ -75,6 +76,14 @@ class Connection:
     def get(self, path: str, answer: type[Answer]) -> Answer:
         """Return the decoded answer to a GET request."""
         return _decode(self._exchange("GET", path), answer, self.url)
+
+    def pages(self, path: str, answer: type[Page]) -> Iterator[Page]:
+        """Yield the pages of a list."""
+        page = self.get(path, answer)
+        yield page
+        while page.next:
+            page = self.get(f"{path}?cursor={segment(page.next)}", answer)
+            yield page
 
     def get_bytes(self, path: str, *, seconds: float | None = None) -> bytes:
         """Return the raw answer to a GET request, within `seconds` of silence instead of the usual wait."""

@@ -291,7 +291,9 @@ class Network:
 
     def learnwares(self) -> list[api.CardView]:
         """Return the node's own live learnwares."""
-        return self._connection.get("/learnwares", api.Learnwares).learnwares
+        return [
+            card for page in self._connection.pages("/learnwares", api.Learnwares) for card in page.learnwares
+        ]
 
     def checks(self, slug: str) -> api.CheckReport:
         """Return what was found when a learnware of the node was checked before it was published.
@@ -309,11 +311,12 @@ class Network:
 
     def peers(self) -> list[api.PeerView]:
         """Return the nodes that this one knows."""
-        return self._connection.get("/peers", api.Peers).peers
+        return [peer for page in self._connection.pages("/peers", api.Peers) for peer in page.peers]
 
     def dial(self, address: str) -> list[api.PeerView]:
         """Connect the node to another one, ``host:port#certificate-hash``, and return its peers."""
-        return self._connection.post("/peers", api.DialRequest(address), api.Peers).peers
+        self._connection.post("/peers", api.DialRequest(address), api.Peers)
+        return self.peers()
 
 
 def connect(

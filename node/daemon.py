@@ -32,11 +32,15 @@ from skerry.protocol.context import StateConfig
 from skerry.protocol.hello import Handshake, Role
 from skerry.protocol.state import State
 
-from .api.application import LocalApi, new_tokens
+from .api.application import LocalApi
+from .api.metrics import Metrics
 from .api.network import NetworkRoutes
+from .api.operating import OperatingRoutes
 from .api.problems import problems
 from .api.publishing import PublishingRoutes
 from .api.searching import SearchRoutes
+from .api.tokens import TokenBook, TokenRoutes
+from .audit import AuditLog
 from .config import parse_address
 from .directory import PUBLIC, Directory
 from .driver import Driver
@@ -46,6 +50,7 @@ from .limits import DRAIN_SECONDS_MAX
 from .network.listening import address_of, bind, serving
 from .network.tls import server_context
 from .network.transport import Transport
+from .progress import Progress
 from .publishing import Publisher
 from .search.index import CardIndex, OwnBlobs
 from .search.service import SearchService
@@ -130,6 +135,8 @@ class Node:
         self._addresses = tuple(config.node.advertise) or (address_of(self._public),)
         self._store = Store(folder.database)
         self._blobs = BlobStore(folder.blobs)
+        self._audit = AuditLog(folder.audit)
+        self._progress = Progress()
         self._index = CardIndex()
         self._own_blobs = OwnBlobs((PUBLIC, self._keyring.signer.public_key))
         self._directory = Directory()
@@ -147,6 +154,7 @@ class Node:
         self._view = NodeView(
             self._keyring, self._state, self._index, self._directory, self._transport, self._addresses[0]
         )
+        self._metrics = Metrics(self._view.status)
 
     async def run(self, announce: Callable[[Ready], None], stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then end in order."""
@@ -165,6 +173,7 @@ class Node:
         """Write what is left and close the files."""
         self._sketches.close()
         self._store.close()
+        self._audit.close()
 
     async def _serve_api(self, announce: Callable[[Ready], None], stop: asyncio.Event) -> None:
         api = self._new_api()
@@ -190,6 +199,7 @@ class Node:
 
     def _new_api(self) -> LocalApi:
         owner = self._keyring.owner
+        tokens = TokenBook(self._folder.tokens)
         search = SearchService(
             owner,
             self._index,
@@ -199,15 +209,21 @@ class Node:
             self._specifications,
             self._driver,
         )
-        publisher = Publisher(owner, self._blobs, self._driver, self._index, self._view, self._store)
+        publisher = Publisher(
+            owner, self._blobs, self._driver, self._index, self._view, self._store, self._progress
+        )
         return LocalApi(
-            tokens=new_tokens(),
+            tokens=tokens,
             hosts=frozenset(self._config.api.hosts),
             routes=(
-                *NetworkRoutes(self._view, self._transport.dial).routes(),
+                *NetworkRoutes(self._view, self._transport.dial, self._audit).routes(),
                 *SearchRoutes(self._view, search, self._specifications).routes(),
-                *PublishingRoutes(self._view, publisher).routes(),
+                *PublishingRoutes(self._view, publisher, self._audit).routes(),
+                *OperatingRoutes(self._audit, self._progress).routes(),
+                *TokenRoutes(tokens, self._audit).routes(),
             ),
+            metrics=self._metrics,
+            progress=self._progress,
         )
 
     def _new_state(self) -> State:

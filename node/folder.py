@@ -12,6 +12,8 @@
 ``blobs/``              own packages and specifications, by content
 ``cache/``              fetched specifications, by content; can be deleted
 ``sketches``            the search index; can be deleted while no daemon runs
+``tokens.json``         hashes of the named tokens; not part of a backup
+``audit.jsonl``         who did what; only ever appended to
 ``api.json``            while the node runs: how programs on this machine reach it
 ``lock``                held by the running daemon
 ======================  =====================================================================
@@ -53,6 +55,8 @@ class Folder:
         self.blobs = root / "blobs"
         self.cache = root / "cache"
         self.sketches = root / "sketches"
+        self.tokens = root / "tokens.json"
+        self.audit = root / "audit.jsonl"
         self.endpoint = root / ENDPOINT_FILE
         self.lock_file = root / "lock"
 

@@ -121,3 +121,65 @@ STOP_REQUESTS_SECONDS: Final = 1.25
 
 NODE_KEY_DAYS: Final = 3650
 """How long a new node key counts in the first charter; a later charter prolongs or ends it."""
+
+API_REQUESTS_PER_SECOND: Final = 1000.0
+"""Requests a second that one token may make in the long run: more than two cores answer; stops a loop gone
+wild in one program from taking everything."""
+
+API_REQUESTS_BURST: Final = 2000.0
+"""Requests that one token may make at once after a pause."""
+
+API_REFUSALS_PER_SECOND: Final = 10.0
+"""Requests a second without a good token, of all callers together: guessing a token of 256 bits stays
+hopeless, and nobody is kept busy refusing."""
+
+API_REFUSALS_BURST: Final = 100.0
+"""Requests without a good token at once after a pause: a program with an outdated token hears so."""
+
+API_REQUESTS_CONCURRENT_MAX: Final = 1024
+"""Requests of the local API under way at one time, event streams included."""
+
+API_BODIES_BYTES_MAX: Final = 256 * MIB
+"""JSON bodies in memory at one time, of all requests under way together."""
+
+API_BODY_SECONDS_MAX: Final = 30.0
+"""Longest time for one JSON body: 8 MiB over a remote operator's line; a caller that dribbles is refused."""
+
+UPLOAD_BYTES_PER_SECOND_MIN: Final = 16 * KIB
+"""Slowest upload: a slower one is refused, so that dribbling holds no connection for days."""
+
+UPLOAD_GRACE_SECONDS: Final = 60.0
+"""Time that every upload has whatever its size."""
+
+SENDING_STALLED_SECONDS_MAX: Final = 60.0
+"""How long a caller may leave what was sent to it unread before the kernel ends the connection."""
+
+EVENT_LISTENERS_MAX: Final = 64
+"""Event streams at one time: consoles and scripts of one institution."""
+
+EVENTS_QUEUED_MAX: Final = 1024
+"""Events waiting for one listener; more than are kept, so that taking up fits."""
+
+EVENTS_KEPT: Final = 512
+"""Newest events kept for listeners that were cut off: minutes of a busy node."""
+
+EVENTS_PAUSE_SECONDS: Final = 15.0
+"""A comment is sent after so long without an event, so that proxies keep the connection."""
+
+AUDIT_TEXT_CHARACTERS_MAX: Final = 512
+"""Each text of an audit entry; slugs, ids and names are shorter."""
+
+AUDIT_LINE_BYTES_MAX: Final = 16 * KIB
+"""One line of the audit log: four texts, six bytes for a character that JSON escapes, and the hash."""
+
+AUDIT_FETCH_SECONDS: Final = 3600.0
+"""A blob fetched again by the same reader within this time is the same act: a fetch is many ranges."""
+
+AUDIT_READERS_MAX: Final = 10_000
+"""Pairs of reader and blob remembered for that; 2 MB."""
+
+TOKENS_MAX: Final = 256
+"""Named tokens of one node: people and programs of one institution."""
+
+TOKENS_FILE_BYTES_MAX: Final = 256 * KIB
+"""The file with the named tokens' hashes."""

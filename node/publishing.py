@@ -37,10 +37,12 @@ from skerry.protocol.limits import (
 )
 from skerry.spec.limits import SPECIFICATION_BYTES_MAX
 
-from .api.problems import BadRequest, Conflict, TooLarge
+from .api.problems import BadRequest, Conflict, TooLarge, TooSlow
 from .folder import folder_error
 from .limits import (
     BLOB_CHUNK_BYTES,
+    UPLOAD_BYTES_PER_SECOND_MIN,
+    UPLOAD_GRACE_SECONDS,
     UPLOAD_SECONDS_BETWEEN_CHUNKS_MAX,
 )
 from .search.index import Entry
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from skerry.spec import Specification
 
     from .driver import Driver
+    from .progress import Progress
     from .search.index import CardIndex
     from .storage.store import Store
     from .view import NodeView
@@ -64,6 +67,9 @@ if TYPE_CHECKING:
 
 UPLOAD_PREFIX: Final = "tmp-upload-"
 """A name that the blob store sweeps when a killed process has left it behind."""
+
+PUBLISH_STEPS: Final = 2
+"""Specified, and durable in a signed head that is on its way to the peers."""
 
 CLASSIFICATION: Final = "Classification"
 """The task as the vocabulary of semantic specifications spells it."""
@@ -84,11 +90,21 @@ class Publisher:
         What is live now, and how it is shown.
     store
         Keeps what the checks of the learnwares found.
+    progress
+        Told of every step.
     """
 
     def __init__(
-        self, owner: bytes, blobs: BlobStore, driver: Driver, index: CardIndex, view: NodeView, store: Store
+        self,
+        owner: bytes,
+        blobs: BlobStore,
+        driver: Driver,
+        index: CardIndex,
+        view: NodeView,
+        store: Store,
+        progress: Progress,
     ) -> None:
+        self._progress = progress
         self._owner = owner
         self._blobs = blobs
         self._driver = driver
@@ -112,9 +128,11 @@ class Publisher:
         _require_size(size or 0)
         with self._temporary() as file:
             received = 0
+            began = time.monotonic()
             while chunk := await _next_chunk(body):
                 received += len(chunk)
                 _require_size(received)
+                _require_pace(received, time.monotonic() - began)
                 with _storage_errors(self._blobs.folder):
                     await asyncio.to_thread(file.write, chunk)
             if size is not None and received != size:
@@ -143,6 +161,7 @@ class Publisher:
         specification = self._blob(request.specification, "specification", SPECIFICATION_BYTES_MAX)
         package = self._blob(request.package, "package", BLOB_BYTES_MAX)
         draft = await asyncio.to_thread(_draft, self._blobs, self._owner, request, specification, package)
+        self._progress.tell("publish", draft.slug, "specified", 1, PUBLISH_STEPS)
         async with self._changing:
             live = self._live(draft.slug)
             if live is not None and not request.update:
@@ -157,6 +176,7 @@ class Publisher:
             await self._keep_checks(card_hash(raw), request)
             published = await self._driver.publish(cards=(raw,))
             await self._store.drop_checks(draft.slug, but=card_hash(raw))
+        self._progress.tell("publish", draft.slug, "durable", PUBLISH_STEPS, PUBLISH_STEPS)
         return self._receipt(Entry(card_hash(raw), card), published)
 
     async def withdraw(self, slug: str) -> PublishReceipt:
@@ -173,6 +193,7 @@ class Publisher:
                 raise _unknown(slug)
             published = await self._driver.publish(removed=(live.card.id,))
             await self._store.drop_checks(slug)
+        self._progress.tell("publish", slug, "withdrawn", 1, 1)
         return self._receipt(live, published)
 
     async def checks(self, slug: str) -> CheckReport:
@@ -301,6 +322,16 @@ def _storage_errors(folder: Path) -> Iterator[None]:
 def _require_size(size: int) -> None:
     if size > BLOB_BYTES_MAX:
         raise TooLarge("The blob is too large", where="body", why=f"at most {BLOB_BYTES_MAX} bytes are taken")
+
+
+def _require_pace(received: int, seconds: float) -> None:
+    if seconds > UPLOAD_GRACE_SECONDS + received / UPLOAD_BYTES_PER_SECOND_MIN:
+        raise TooSlow(
+            "The upload is too slow",
+            where="body",
+            why=f"{received} bytes in {seconds:.0f} s",
+            todo="Upload from a machine nearer to the node.",
+        )
 
 
 def _unknown(slug: str) -> NotFound:

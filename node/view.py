@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import skerry
 from skerry.errors import NotFound
-from skerry.protocol.api import CardView, Hit, Learnwares, Peers, PeerView, Status
+from skerry.protocol.api import CardView, Hit, PeerView, Status
 
 from .directory import PUBLIC
 
@@ -73,14 +73,13 @@ class NodeView:
             digest=self._state.digest(PUBLIC).hex(),
         )
 
-    def peers(self) -> Peers:
-        """Return all nodes that are connected or known, connected ones first."""
-        views = [self._peer(key) for key in self._others()]
-        return Peers(sorted(views, key=lambda view: (not view.connected, view.owner_name, view.node_key)))
+    def peers(self) -> list[PeerView]:
+        """Return all nodes that are connected or known, by node key."""
+        return [self._peer(key) for key in sorted(self._others())]
 
-    def learnwares(self) -> Learnwares:
-        """Return the node's own live learnwares."""
-        return Learnwares([self.card(entry) for entry in self._own()])
+    def learnwares(self) -> list[CardView]:
+        """Return the node's own live learnwares, by slug."""
+        return [self.card(entry) for entry in self._own()]
 
     def hit(self, card_id: bytes) -> Hit:
         """Return a learnware by id.

@@ -1,15 +1,15 @@
 """The command line: ``skerry VERB``.
 
 One table below holds all verbs; the files beside this one hold them by the person who needs them:
-``operator`` runs a node, ``owner`` publishes, ``packager`` makes and checks packages, ``searcher`` finds
-and runs. ``session`` has what all verbs share.
+``operator`` runs a node, ``tokens`` says who may call it and who did what, ``owner`` publishes, ``packager``
+makes and checks packages, ``searcher`` finds and runs. ``session`` has what all verbs share.
 """
 
 from __future__ import annotations
 
 import typer
 
-from . import demonstration, doctor, operator, owner, packager, searcher, service
+from . import demonstration, doctor, operator, owner, packager, searcher, service, tokens
 from .session import command
 
 app = typer.Typer(
@@ -23,6 +23,10 @@ spec = typer.Typer(
     help="Specifications: what leaves this machine.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(spec, name="spec")
+token = typer.Typer(help="Who may call the node.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(token, name="token")
+audit = typer.Typer(help="Who did what at the node.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(audit, name="audit")
 package = typer.Typer(help="Packages that are written by hand.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(package, name="package")
 config = typer.Typer(help="The node's configuration.", no_args_is_help=True, rich_markup_mode=None)
@@ -47,6 +51,11 @@ for verb in (
 command(app, "list")(owner.list_learnwares)
 command(config, "get")(service.config_get)
 command(spec, "show")(owner.show_specification)
+command(token, "list")(tokens.list_tokens)
+command(token)(tokens.make)
+command(token)(tokens.revoke)
+command(audit, "show")(tokens.show_audit)
+command(audit, "export")(tokens.export_audit)
 command(package)(packager.new)
 command(package)(packager.pack)
 command(package)(packager.publish)

@@ -66,6 +66,7 @@ def peers(
 
     network = session.network()
     known = network.peers() if address is None else network.dial(address)
+    known.sort(key=lambda peer: (not peer.connected, peer.owner_name, peer.node_key))
     rows = [_peer_row(peer) for peer in known]
     columns = ("node", "owner", "address", "link", "#RTT", "#cards", "#seen")
     session.show(Peers(known), table(columns, rows), "\n".join(peer.node_key for peer in known))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from skerry.client.network import Network
+    from skerry.client.operating import Operator
 
 EXIT_FAILURE: Final = 1
 EXIT_USAGE: Final = 2
@@ -84,6 +85,12 @@ class Session:
         from skerry.client.network import connect
 
         return connect(folder=self.folder, unsafe_models=unsafe_models)
+
+    def operator(self) -> Operator:
+        """Return the node of this machine as its operator sees it."""
+        from skerry.client.operating import operate
+
+        return operate(self.folder)
 
     def note(self, text: str) -> None:
         """Say on standard error what happens, unless quiet."""

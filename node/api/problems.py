@@ -54,6 +54,18 @@ class TooLarge(Refused):
     default_code = "E-API-SIZE"
 
 
+class TooSlow(Refused):
+    """The body came too slowly."""
+
+    default_code = "E-API-SLOW"
+
+
+class TooMany(Refused):
+    """The caller asks more often than the node answers."""
+
+    default_code = "E-API-RATE"
+
+
 class Conflict(Refused):
     """The request contradicts what is there."""
 
@@ -64,6 +76,8 @@ STATUSES: Final[tuple[tuple[type[SkerryError], int], ...]] = (
     (BadRequest, 400),
     (Unauthorized, 401),
     (TooLarge, 413),
+    (TooSlow, 408),
+    (TooMany, 429),
     (Conflict, 409),
     (Refused, 403),
     (NotFound, 404),
@@ -76,6 +90,13 @@ STATUSES: Final[tuple[tuple[type[SkerryError], int], ...]] = (
     (SkerryError, 500),
 )
 """The first class that fits decides."""
+HEADERS: Final = {
+    401: {"WWW-Authenticate": "Bearer"},
+    408: {"Connection": "close"},
+    429: {"Retry-After": "1"},
+    503: {"Retry-After": "2"},
+}
+"""What goes with a status: above all when to come again, in seconds."""
 
 
 def status_of(error: SkerryError) -> int:
@@ -99,7 +120,9 @@ def problem_response(error: SkerryError, status: int = 0) -> web.Response:
         why=error.why,
         todo=error.todo,
     )
-    return web.Response(body=msgspec.json.encode(problem), status=problem.status, content_type=PROBLEM)
+    headers = HEADERS.get(problem.status)
+    body = msgspec.json.encode(problem)
+    return web.Response(body=body, status=problem.status, content_type=PROBLEM, headers=headers)
 
 
 @web.middleware

@@ -5,14 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skerry.node.transfer.blobs_http import BINARY
-from skerry.protocol.api import BlobReceipt, CheckReport, Learnwares, PublishReceipt, PublishRequest
+from skerry.protocol.api import (
+    BlobReceipt,
+    CheckReport,
+    Learnwares,
+    PageQuery,
+    PublishReceipt,
+    PublishRequest,
+)
 
 from .problems import json_response
-from .routes import Route, plain, raw, typed
+from .routes import Route, caller_of, page, plain, raw, typed
 
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from skerry.node.audit import AuditLog
     from skerry.node.publishing import Publisher
     from skerry.node.view import NodeView
 
@@ -24,16 +32,19 @@ class PublishingRoutes:
     ----------
     view, publisher
         The services behind the routes.
+    audit
+        Where changes are written down.
     """
 
-    def __init__(self, view: NodeView, publisher: Publisher) -> None:
+    def __init__(self, view: NodeView, publisher: Publisher, audit: AuditLog) -> None:
         self._view = view
+        self._audit = audit
         self._publisher = publisher
 
     def routes(self) -> tuple[Route, ...]:
         """Return the rows of this topic."""
         return (
-            plain("GET", "/learnwares", "search", Learnwares, self._own),
+            typed("GET", "/learnwares", "search", PageQuery, Learnwares, self._own),
             plain("GET", "/checks/{slug}", "search", CheckReport, self._checks),
             raw("POST", "/blobs", "publish", BlobReceipt, self._upload, takes=BINARY, status=201),
             typed(
@@ -48,9 +59,9 @@ class PublishingRoutes:
             plain("DELETE", "/learnwares/{slug}", "publish", PublishReceipt, self._withdraw),
         )
 
-    async def _own(self, _: web.Request) -> Learnwares:
+    async def _own(self, _: web.Request, given: PageQuery) -> Learnwares:
         """List the node's own learnwares."""
-        return self._view.learnwares()
+        return Learnwares(*page(self._view.learnwares(), lambda card: card.slug, given))
 
     async def _checks(self, request: web.Request) -> CheckReport:
         """Show what was found when a learnware was checked before it was published."""
@@ -61,10 +72,16 @@ class PublishingRoutes:
         receipt = await self._publisher.upload(request.content, request.content_length)
         return json_response(receipt, status=201)
 
-    async def _publish(self, _: web.Request, given: PublishRequest) -> PublishReceipt:
+    async def _publish(self, request: web.Request, given: PublishRequest) -> PublishReceipt:
         """Put a learnware into the market, or replace one."""
-        return await self._publisher.publish(given)
+        receipt = await self._publisher.publish(given)
+        detail = f"version {receipt.card.version}, card {receipt.card.hash}, seq {receipt.seq}"
+        await self._audit.note(caller_of(request), "published", given.slug, detail)
+        return receipt
 
     async def _withdraw(self, request: web.Request) -> PublishReceipt:
         """Take a learnware out of the market."""
-        return await self._publisher.withdraw(request.match_info["slug"])
+        slug = request.match_info["slug"]
+        receipt = await self._publisher.withdraw(slug)
+        await self._audit.note(caller_of(request), "withdrawn", slug, f"seq {receipt.seq}")
+        return receipt

@@ -14,18 +14,24 @@ Rules of this file:
 
 from __future__ import annotations
 
+import asyncio
+import bisect
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 from aiohttp import ETag, web
 
-from .problems import JSON, BadRequest, json_response
+from skerry.node.limits import API_BODY_SECONDS_MAX
+from skerry.protocol.api import API_PREFIX, PageQuery
+
+from .problems import JSON, BadRequest, TooSlow, json_response
 
 Given = TypeVar("Given", bound=msgspec.Struct)
 Answer = TypeVar("Answer", bound=msgspec.Struct)
+Item = TypeVar("Item")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SCOPES: Final = ("search", "publish", "admin")
@@ -34,6 +40,26 @@ BODILESS: Final = frozenset({"GET", "DELETE"})
 """Methods whose input stands in the query."""
 ETAG_BYTES: Final = 16
 """Half a SHA-256 tells two answers apart."""
+NO_TOKEN: Final = ""
+"""The scope of what anybody who reaches the API may know."""
+ROOT: Final = ""
+"""The prefix of what does not belong to a version of the API."""
+PATTERNS: Final = {
+    "card_id": "^[0-9a-f]{64}$",
+    "root": "^[0-9a-f]{64}$",
+    "subject": "^[0-9a-f]{64}$",
+}
+"""What the path's parameters look like; others are words."""
+
+
+class Caller(NamedTuple):
+    """Whose token a request carried."""
+
+    name: str
+    scope: str
+
+
+CALLER: Final = web.RequestKey("caller", Caller)
 
 
 @dataclass(frozen=True)
@@ -56,6 +82,8 @@ class Route:
         The status of success.
     summary
         One sentence, from the handler's docstring.
+    prefix
+        What the path stands below.
     """
 
     method: str
@@ -66,6 +94,7 @@ class Route:
     handler: Handler
     status: int
     summary: str
+    prefix: str = API_PREFIX
 
 
 def plain(
@@ -109,15 +138,40 @@ def raw(
     gives: type[msgspec.Struct] | str,
     handler: Handler,
     *,
-    takes: str | None = None,
+    takes: type[msgspec.Struct] | str | None = None,
     status: int = 200,
+    prefix: str = API_PREFIX,
 ) -> Route:
     """Return a route whose handler reads or writes bytes itself: uploads, blobs, streams."""
-    return Route(method, path, scope, takes, gives, handler, status, _summary(handler))
+    return Route(method, path, scope, takes, gives, handler, status, _summary(handler), prefix)
+
+
+def caller_of(request: web.Request) -> str:
+    """Return the name of the token that the request carried."""
+    return request[CALLER].name
+
+
+def query(request: web.Request, kind: type[Given]) -> Given:
+    """Return the query as `kind`."""
+    try:
+        return msgspec.convert(dict(request.query), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _unreadable("query", kind, error) from error
+
+
+def page(items: Sequence[Item], key: Callable[[Item], str], given: PageQuery) -> tuple[list[Item], str]:
+    """Return the part of `items`, which are sorted by `key`, that was asked for, and the next cursor."""
+    start = bisect.bisect_right(items, given.cursor, key=key) if given.cursor else 0
+    part = list(items[start : start + given.limit])
+    return part, key(part[-1]) if start + len(part) < len(items) else ""
 
 
 async def _from_body(request: web.Request, kind: type[Given]) -> Given:
-    body = await request.read()
+    try:
+        async with asyncio.timeout(API_BODY_SECONDS_MAX):
+            body = await request.read()
+    except TimeoutError as error:
+        raise TooSlow("The body did not come in time", where=f"{request.method} {request.path}") from error
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -125,10 +179,7 @@ async def _from_body(request: web.Request, kind: type[Given]) -> Given:
 
 
 async def _from_query(request: web.Request, kind: type[Given]) -> Given:
-    try:
-        return msgspec.convert(dict(request.query), kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise _unreadable("query", kind, error) from error
+    return query(request, kind)
 
 
 def _unreadable(part: str, kind: type[msgspec.Struct], error: Exception) -> BadRequest:

@@ -16,24 +16,48 @@ Routes (all below ``/api/v1``; a bearer token of the scope in brackets; each sco
 
 ==========================  =========  ===========================================================
 ``GET  /status``            search     -> :class:`Status`
-``GET  /peers``             search     -> :class:`Peers`
-``GET  /learnwares``        search     -> :class:`Learnwares` (the node's own)
+``GET  /peers``             search     :class:`PageQuery` -> :class:`Peers`
+``GET  /learnwares``        search     :class:`PageQuery` -> :class:`Learnwares` (the node's own)
 ``GET  /cards/{card_id}``   search     -> :class:`Hit` without distances
 ``POST /search``            search     :class:`SearchRequest` -> :class:`SearchAnswer`
 ``GET  /specifications/R``  search     -> the specification blob with root R, from cache or owner
+``GET  /checks/SLUG``       search     -> :class:`CheckReport` of a learnware of the node's own
+``GET  /why/ID``            search     :class:`WhyQuery` -> :class:`WhyAnswer`
+``GET  /events``            search     :class:`EventsQuery` -> server-sent :class:`Event`
 ``POST /blobs``             publish    raw bytes -> :class:`BlobReceipt`
 ``POST /learnwares``        publish    :class:`PublishRequest` -> :class:`PublishReceipt`
 ``DELETE /learnwares/SLUG`` publish    -> :class:`PublishReceipt`
-``GET  /checks/SLUG``       search     -> :class:`CheckReport` of a learnware of the node's own
 ``POST /peers``             admin      :class:`DialRequest` -> :class:`Peers`
+``GET  /tokens``            admin      -> :class:`Tokens`
+``POST /tokens``            admin      :class:`TokenRequest` -> :class:`TokenGrant`
+``DELETE /tokens/NAME``     admin      -> :class:`Tokens`
+``GET  /audit``             admin      :class:`AuditQuery` -> :class:`Audit`
 ==========================  =========  ===========================================================
 
-``GET /healthz`` needs no token. Every error is :class:`Problem` with a real status code.
+Outside of it stand ``GET /healthz`` and ``GET /openapi.json``, which need no token, and ``GET /metrics`` for
+Prometheus (search). What is given with a GET or DELETE stands in the query, with another method in a JSON
+body. Every error is :class:`Problem` with a real status code. Answers to GET carry an entity tag; with
+``If-None-Match`` an unchanged one is a short 304.
 """
 
 from .cards import CardView, Source
-from .common import API_PREFIX, ENDPOINT_FILE, Endpoint, Problem
+from .common import API_PREFIX, ENDPOINT_FILE, Endpoint, PageQuery, Problem
 from .network import DialRequest, Peers, PeerView, Status
+from .operating import (
+    Audit,
+    AuditEntry,
+    AuditQuery,
+    Event,
+    EventsQuery,
+    Scope,
+    TokenGrant,
+    TokenRequest,
+    Tokens,
+    TokenView,
+    WhyAnswer,
+    WhyQuery,
+    WhyReason,
+)
 from .publishing import (
     BlobReceipt,
     CheckReport,
@@ -48,6 +72,9 @@ from .search import Coverage, Hit, MixView, SearchAnswer, SearchRequest, SketchV
 __all__ = [
     "API_PREFIX",
     "ENDPOINT_FILE",
+    "Audit",
+    "AuditEntry",
+    "AuditQuery",
     "BlobReceipt",
     "CardView",
     "CheckReport",
@@ -55,18 +82,29 @@ __all__ = [
     "Coverage",
     "DialRequest",
     "Endpoint",
+    "Event",
+    "EventsQuery",
     "Hit",
     "LaneAgreement",
     "Learnwares",
     "MixView",
+    "PageQuery",
     "PeerView",
     "Peers",
     "Problem",
     "PublishReceipt",
     "PublishRequest",
+    "Scope",
     "SearchAnswer",
     "SearchRequest",
     "SketchView",
     "Source",
     "Status",
+    "TokenGrant",
+    "TokenRequest",
+    "TokenView",
+    "Tokens",
+    "WhyAnswer",
+    "WhyQuery",
+    "WhyReason",
 ]

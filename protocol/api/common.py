@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 API_PREFIX = "/api/v1"
@@ -28,3 +30,11 @@ class Problem(msgspec.Struct, frozen=True):
     where: str = ""
     why: str = ""
     todo: str = ""
+
+
+class PageQuery(msgspec.Struct, frozen=True):
+    """Which part of a list. Items come in a fixed order, so that one that stays is on exactly one page."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000
+    cursor: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    """What the page before gave as ``next``; empty for the first."""

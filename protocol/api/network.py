@@ -22,9 +22,11 @@ class PeerView(msgspec.Struct, frozen=True):
 
 
 class Peers(msgspec.Struct, frozen=True):
-    """All nodes this one knows."""
+    """The nodes that this one knows, by node key."""
 
     peers: list[PeerView]
+    next: str = ""
+    """Cursor of the next page; empty at the end."""
 
 
 class DialRequest(msgspec.Struct, frozen=True):

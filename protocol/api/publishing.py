@@ -75,6 +75,8 @@ class PublishReceipt(msgspec.Struct, frozen=True):
 
 
 class Learnwares(msgspec.Struct, frozen=True):
-    """The node's own live learnwares."""
+    """The node's own live learnwares, by slug."""
 
     learnwares: list[CardView]
+    next: str = ""
+    """Cursor of the next page; empty at the end."""
