@@ -4,9 +4,9 @@ This component is pure: no files, sockets, clocks, threads or global random stat
 are arguments. Public names are resolved when they are first used, so that importing the component costs
 no more than numpy.
 
-The way through it: ``fit_table`` makes an :class:`Rkme` of data; ``mmd2`` compares two in the searcher's
-metric; ``SketchIndex`` finds candidates and ``rank`` orders them exactly; ``mix`` combines the best;
-``responsibility`` says row by row who should answer. ``docs/specification.md`` explains the mathematics.
+The way through it: ``fit_table`` and ``fit_text`` make an :class:`Rkme` of data; ``mmd2`` compares two in the
+searcher's metric; ``SketchIndex`` finds candidates and ``rank`` orders them exactly; ``mix`` combines the
+best; ``responsibility`` says row by row who should answer. ``docs/specification.md`` has the mathematics.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .semantic import Features, SemanticSpec, TypedColumn
     from .sketch import Sketch, check_sketch, sketch_of
     from .specification import Specification
+    from .text import fit_text, text_features
     from .transformer import RkmeTransformer
 
 _HOMES = {
@@ -63,6 +64,7 @@ _HOMES = {
     "exposure": "exposing",
     "fit_chunks": "merging",
     "fit_table": "fit",
+    "fit_text": "text",
     "kernel_cosine": "metric",
     "merge": "merging",
     "mix": "mixing",
@@ -77,6 +79,7 @@ _HOMES = {
     "require_no_copies": "exposing",
     "responsibility": "mixing",
     "sketch_of": "sketch",
+    "text_features": "text",
     "unreduced": "fit",
     "without_copies": "exposing",
 }
@@ -110,6 +113,7 @@ __all__ = [
     "exposure",
     "fit_chunks",
     "fit_table",
+    "fit_text",
     "kernel_cosine",
     "merge",
     "mix",
@@ -124,6 +128,7 @@ __all__ = [
     "require_no_copies",
     "responsibility",
     "sketch_of",
+    "text_features",
     "unreduced",
     "without_copies",
 ]

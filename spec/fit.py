@@ -27,11 +27,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from .backend import Device, Rows, filled, open_rows
+from .island import Island
 from .limits import (
     BLOCK_FLOATS_MAX,
     FIT_STEPS_MAX,
@@ -89,26 +91,44 @@ def fit_table(
         When the data, the size or the gamma are not acceptable; names the column or argument.
     """
     table = read_table(X, columns, units)
-    count = point_count(len(table.values), table.values.shape[1], size)
-    rows = open_rows(table.values, device)
-    sample = _sample(len(table.values), np.random.default_rng((seed, 1)))
+    rkme = fit_rows(table.values, table.island, size, gamma=gamma, seed=seed, device=device)
+    return replace(
+        rkme,
+        shape=table.shape,
+        responses=None if responses is None else _answers(responses, rkme.points),
+    )
+
+
+def fit_rows(
+    values: Floats,
+    island: Island,
+    size: int | None = None,
+    *,
+    gamma: float | None = None,
+    seed: int = 0,
+    device: Device = "auto",
+) -> Rkme:
+    """Return the RKME of rows (n, d) of an island: of a table, or of the features of texts or images.
+
+    Features are compared on the unit sphere (see ``metric.py``), so their points are fitted on it.
+
+    Raises
+    ------
+    SpecificationError
+        When the size or the gamma are not acceptable.
+    """
+    count = point_count(len(values), values.shape[1], size)
+    rows = open_rows(values, device)
+    sample = _sample(len(values), np.random.default_rng((seed, 1)))
     meta: dict[str, Scalar] = {}
-    if len(sample) < len(table.values):
+    if len(sample) < len(values):
         meta = {"sample_rows": len(sample), "sample_error": sample_error(len(sample))}
     marginals = rows.moments()
-    scale = fit_scale(rows.take(sample), None, marginals, gamma)
+    unit_rows = island.kind != "table"
+    scale = fit_scale(rows.take(sample), None, marginals, gamma, unit_rows=unit_rows)
     with one_thread():
         points, weights = reduce_rows(rows, rows.take(sample), None, scale, count, seed)
-    return Rkme(
-        points=points,
-        weights=weights,
-        island=table.island,
-        gamma=gamma,
-        shape=table.shape,
-        marginals=marginals,
-        responses=None if responses is None else _answers(responses, points),
-        meta=meta,
-    )
+    return Rkme(points, weights, island, gamma, (), marginals, None, meta)
 
 
 def unreduced(X: Any, columns: Names = None, units: Units = None) -> Rkme:
@@ -146,17 +166,30 @@ def sample_error(count: int) -> float:
     return float(np.sqrt(1 / count) + np.sqrt(2 * np.log(20) / count))
 
 
-def fit_scale(rows: Floats, shares: Floats | None, marginals: Marginals, gamma: float | None) -> Scale:
-    """Return the scale to fit in: centred raw units for a given gamma, the data's own scale otherwise."""
+def fit_scale(
+    rows: Floats,
+    shares: Floats | None,
+    marginals: Marginals,
+    gamma: float | None,
+    *,
+    unit_rows: bool = False,
+) -> Scale:
+    """Return the scale to fit in: centred raw units for a given gamma, the data's own scale otherwise.
+
+    With ``unit_rows`` rows are brought to length one, whatever the gamma.
+    """
     dimension = len(marginals.location)
     unbounded = np.full(dimension, np.inf)
+    if gamma is not None and not (np.isfinite(gamma) and gamma > 0):
+        raise refusal("gamma", f"{gamma} is not a positive number")
+    shares = np.full(len(rows), 1 / len(rows)) if shares is None else shares
+    if unit_rows:
+        scale = Scale.raw(dimension, 1.0, unit_rows=True)
+        return replace(scale, gamma=gamma or median_gamma(scale.embed(rows), shares))
     if gamma is not None:
-        if not (np.isfinite(gamma) and gamma > 0):
-            raise refusal("gamma", f"{gamma} is not a positive number")
         return Scale(marginals.location, np.ones(dimension), unbounded, float(gamma))
     spread = column_scale(marginals).spread
     scale = Scale(marginals.location, spread, unbounded, 1.0)
-    shares = np.full(len(rows), 1 / len(rows)) if shares is None else shares
     return Scale(marginals.location, spread, unbounded, median_gamma(filled(scale, rows, np.float64), shares))
 
 
@@ -171,7 +204,9 @@ def reduce_rows(
     scaled = filled(scale, sample, dtype)
     shares = np.full(len(scaled), 1 / len(scaled)) if shares is None else shares
     start = kmeans(scaled, shares, count, np.random.default_rng((seed, 2))).astype(np.float64)
-    moved, weights = minimise_mmd(scaled, shares, start, scale.gamma)
+    if scale.unit_rows:
+        start /= _lengths(start)
+    moved, weights = minimise_mmd(scaled, shares, start, scale.gamma, unit_rows=scale.unit_rows)
     points = (moved * scale.spread + scale.location).astype(np.float32)
     at_points = scale.embed(points)
     if count <= QP_WEIGHTS_MAX:
@@ -191,17 +226,28 @@ def one_thread() -> AbstractContextManager[object]:
     return limits
 
 
-def minimise_mmd(rows: Floats, shares: Floats, start: Floats, gamma: float) -> tuple[Floats, Floats]:
-    """Return points (K, d) and weights (K,) that minimise the squared MMD to weighted rows (m, d)."""
+def minimise_mmd(
+    rows: Floats, shares: Floats, start: Floats, gamma: float, *, unit_rows: bool = False
+) -> tuple[Floats, Floats]:
+    """Return points (K, d) and weights (K,) that minimise the squared MMD to weighted rows (m, d).
+
+    With ``unit_rows`` points stay on the unit sphere: a point is ``u / |u|``, and the gradient in u is the
+    part of that in the point that is tangent to the sphere, over ``|u|``.
+    """
     from scipy.optimize import minimize
 
     count, dimension = start.shape
 
     def objective(flat: Floats) -> tuple[float, Floats]:
-        points, theta = flat[: count * dimension].reshape(count, dimension), flat[count * dimension :]
+        free, theta = flat[: count * dimension].reshape(count, dimension), flat[count * dimension :]
         weights = np.exp(theta - theta.max())
         weights /= weights.sum()
+        lengths = _lengths(free) if unit_rows else np.ones((count, 1))
+        points = free / lengths
         value, to_points, to_weights = _value_and_gradients(rows, shares, points, weights, gamma)
+        if unit_rows:
+            to_points -= (to_points * points).sum(axis=1, keepdims=True) * points
+            to_points /= lengths
         to_theta = weights * (to_weights - weights @ to_weights)
         return _STEEPEN * value, _STEEPEN * np.concatenate([to_points.ravel(), to_theta])
 
@@ -209,7 +255,14 @@ def minimise_mmd(rows: Floats, shares: Floats, start: Floats, gamma: float) -> t
     options = {"maxiter": FIT_STEPS_MAX, "maxcor": 20, "ftol": 1e-9, "gtol": 1e-9}
     found = minimize(objective, flat, jac=True, method="L-BFGS-B", options=options).x
     weights = np.exp(found[count * dimension :] - found[count * dimension :].max())
-    return found[: count * dimension].reshape(count, dimension), weights / weights.sum()
+    points = found[: count * dimension].reshape(count, dimension)
+    return points / _lengths(points) if unit_rows else points, weights / weights.sum()
+
+
+def _lengths(points: Floats) -> Floats:
+    """Return the length of each row (K, 1), and 1 for a row of zeros, which has no direction."""
+    lengths: Floats = np.linalg.norm(points, axis=1, keepdims=True)
+    return np.where(lengths > 0, lengths, 1.0)
 
 
 _STEEPEN = 1e3

@@ -159,3 +159,26 @@ PICTURE_ISLANDS_MAX: Final = 9
 
 EXPOSURE_ROWS_MAX: Final = 1_000
 """Rows that the data's own nearest-neighbour distance is taken over; the median's error is about 3 %."""
+
+# --- Texts and images ------------------------------------------------------------------------------------
+
+TEXT_CHARS_MAX: Final = 10_000
+"""Characters of a text that count; what a text is about has been said by then."""
+
+CHARACTER_NGRAM_CHARS_MAX: Final = 500
+"""Characters of a text that character n-grams are taken from: they are many, and cost more than words."""
+
+BATCH_TEXTS_MAX: Final = 1_024
+"""Texts that an extractor gets at a time; its intermediate matrices stay below some tens of MiB."""
+
+TEXT_CACHE_ROWS_MAX: Final = 20_000
+"""Rows of texts that are remembered, an extractor: 20 MB at 256 columns."""
+
+LANGUAGE_TEXTS_MAX: Final = 200
+"""Texts that the languages are read from; a share is then known to a few percent."""
+
+LANGUAGE_CHARS_MAX: Final = 500
+"""Characters of each of them; more change nothing."""
+
+LANGUAGE_CHARS_MIN: Final = 20
+"""Characters below which a text alone does not tell its language ("hello world" was taken for Fula)."""

@@ -54,7 +54,8 @@ def merge(
     mass /= mass.sum()
     count = point_count(len(points), points.shape[1], size)
     sample, sample_shares = _bounded(points, mass, seed)
-    scale = fit_scale(sample, sample_shares, marginals, gamma)
+    unit_rows = rkmes[0].kind != "table"
+    scale = fit_scale(sample, sample_shares, marginals, gamma, unit_rows=unit_rows)
     reduced, reduced_weights = reduce_rows(NumpyRows(points, mass), sample, sample_shares, scale, count, seed)
     return Rkme(reduced, reduced_weights, rkmes[0].island, gamma, rkmes[0].shape, marginals)
 

@@ -1,0 +1,44 @@
+"""Texts and images: what their specifications cost, and how well they find and combine learnwares.
+
+    python -m bench.kinds [--quick] [--json] [--only PART] [--newsgroups FOLDER] [--images FILE]
+
+``--newsgroups`` is a folder with the 20 newsgroups in the split by date as ``train.parquet`` and ``test.parquet``
+(columns ``group``, ``label``, ``text``), ``--images`` an npz file with ``x`` (n, ...) and ``y`` (n,). With
+``--features FOLDER`` the rows of texts are kept there between runs, by the hash of their text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from bench.report import Row, arguments, show
+
+PARTS = {"text": "_kinds_text"}
+"""Each part is a module with a function ``rows(options) -> list[Row]``."""
+
+
+def part(name: str) -> Callable[[argparse.Namespace], list[Row]]:
+    """Return what computes the rows of a part."""
+    rows: Callable[[argparse.Namespace], list[Row]] = import_module(f"bench.{PARTS[name]}").rows
+    return rows
+
+
+def main() -> None:
+    """Run every part and print its rows."""
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--only", action="append", choices=PARTS, help="run one part; may be repeated")
+    parser.add_argument("--newsgroups", type=Path, help="folder of the 20 newsgroups")
+    parser.add_argument("--images", type=Path, help="npz file of labelled images")
+    parser.add_argument("--features", type=Path, help="folder where the rows of texts are kept")
+    options = parser.parse_args()
+    for name in options.only or PARTS:
+        print(f"bench.kinds: {name}", file=sys.stderr, flush=True)
+        show(part(name)(options), as_json=options.json)
+
+
+if __name__ == "__main__":
+    main()
