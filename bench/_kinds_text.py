@@ -43,7 +43,6 @@ WORDS = [
     "village",
     "pepper",
     "needle",
-    "orchestra",
 ]
 
 

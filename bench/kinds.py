@@ -2,9 +2,9 @@
 
     python -m bench.kinds [--quick] [--json] [--only PART] [--newsgroups FOLDER] [--images FILE]
 
-``--newsgroups`` is a folder with the 20 newsgroups in the split by date as ``train.parquet`` and ``test.parquet``
-(columns ``group``, ``label``, ``text``), ``--images`` an npz file with ``x`` (n, ...) and ``y`` (n,). With
-``--features FOLDER`` the rows of texts are kept there between runs, by the hash of their text.
+``--newsgroups`` is a folder with the 20 newsgroups in the split by date as ``train.parquet`` and
+``test.parquet`` (columns ``group``, ``label``, ``text``), ``--images`` an npz file with ``x`` (n, ...) and
+``y`` (n,). With ``--features FOLDER`` rows of texts are kept there between runs, by the hash of the text.
 """
 
 from __future__ import annotations

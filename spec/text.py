@@ -34,10 +34,7 @@ from .island import Island
 from .limits import BATCH_TEXTS_MAX, ROWS_MAX, TEXT_CACHE_ROWS_MAX, TEXT_CHARS_MAX
 from .rkme import Floats, Rkme, Scalar
 
-TEXT_EXTRACTORS: Final = {
-    "hashed": "skerry/hashed-ngrams/1",
-    "minilm": "sentence-transformers/all-MiniLM-L6-v2/128",
-}
+TEXT_EXTRACTORS: Final = {"hashed": "skerry/hashed-ngrams/1"}
 """Short names of the extractors and their ids."""
 
 
@@ -166,7 +163,7 @@ def read_texts(texts: Any) -> list[str]:
 
 
 def _clean(text: str) -> str:
-    """Return the beginning of a text in normalization form C; half a surrogate pair becomes a question mark."""
+    """Return the beginning of a text in normalization form C; half a surrogate pair becomes ``?``."""
     start = text[:TEXT_CHARS_MAX].encode(errors="replace").decode()
     return unicodedata.normalize("NFC", start)
 
