@@ -11,14 +11,20 @@ import hashlib
 import hmac
 import http.client
 import ssl
+import urllib.request
 from typing import Final
+from urllib.parse import urlsplit
 
 from skerry.errors import TransportError
+from skerry.protocol.addresses import bypasses_proxy
 from skerry.protocol.api import Source
+from skerry.protocol.certificates import inspector, mismatch
 
 from .limits import CONNECT_SECONDS_MAX, STALL_SECONDS_MAX
 
 PINNED: Final = "pinned"
+PROXY_PORT: Final = 80
+"""Where a proxy listens whose URL names no port."""
 
 
 class PinnedConnection(http.client.HTTPSConnection):
@@ -31,9 +37,18 @@ class PinnedConnection(http.client.HTTPSConnection):
     def connect(self) -> None:
         """Connect, and raise TransportError (``E-FETCH-PIN``) unless the certificate is the pinned one."""
         super().connect()
-        shown = hashlib.sha256(self.sock.getpeercert(binary_form=True) or b"").hexdigest()
+        certificate = self.sock.getpeercert(binary_form=True) or b""
+        shown = hashlib.sha256(certificate).hexdigest()
         if not hmac.compare_digest(shown, self._certificate.lower()):
             self.close()
+            if inspector(certificate):
+                raise TransportError(
+                    "Something between here and the owner reads along, so nothing was said",
+                    where=f"{self.host}:{self.port}",
+                    why=mismatch(certificate),
+                    todo="Have the address exempted from TLS inspection, or use a network without it",
+                    code="E-FETCH-INSPECTED",
+                )
             raise TransportError(
                 "Another node answers at the owner's address",
                 where=f"{self.host}:{self.port}",
@@ -60,11 +75,29 @@ def connect(source: Source, address: str) -> http.client.HTTPSConnection:
             todo="Ask the owner to correct `node.advertise`",
             code="E-FETCH-ADDRESS",
         )
+    connection: http.client.HTTPSConnection
     if source.mode == PINNED:
-        return PinnedConnection(host.strip("[]"), int(port), source.certificate)
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    return http.client.HTTPSConnection(source.host, int(port), timeout=STALL_SECONDS_MAX, context=context)
+        connection = PinnedConnection(host.strip("[]"), int(port), source.certificate)
+    else:
+        context = ssl.create_default_context()
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        connection = http.client.HTTPSConnection(
+            source.host, int(port), timeout=STALL_SECONDS_MAX, context=context
+        )
+    _take_proxy(connection)
+    return connection
+
+
+def _take_proxy(connection: http.client.HTTPSConnection) -> None:
+    """Go through the proxy that ``HTTPS_PROXY`` names, unless ``NO_PROXY`` says otherwise."""
+    proxies = urllib.request.getproxies_environment()
+    proxy = urlsplit(proxies.get("https", ""))
+    exceptions = tuple(name.strip() for name in proxies.get("no", "").split(","))
+    host, port = connection.host, connection.port
+    if not proxy.hostname or bypasses_proxy(host, exceptions):
+        return
+    connection.host, connection.port = proxy.hostname, proxy.port or PROXY_PORT
+    connection.set_tunnel(host, port)
 
 
 def _unauthenticated_context() -> ssl.SSLContext:

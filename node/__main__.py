@@ -109,6 +109,14 @@ def _serve(options: argparse.Namespace) -> None:
     }
     config = load(folder.root, os.environ, overrides)
     logs.configure(config.log)
+    if options.tap is not None and config.node.host:
+        raise ConfigError(
+            "The tap cannot record a node behind a reverse proxy",
+            where="--tap",
+            why="its public listener looks like the local API's: both are plain HTTP",
+            todo="Record a node without node.host.",
+            code="E-CONFIG-TAP",
+        )
 
     def announce(ready: Ready) -> None:
         if options.json:

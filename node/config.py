@@ -1,7 +1,8 @@
 """Configuration: typed, closed, and the same three sources everywhere.
 
 A value comes from the first of: the command line, the environment (``SKERRY_NODE__LISTEN``: ``SKERRY_``,
-the section, two underscores, the key), ``config.toml`` in the node's folder, the default written here.
+the section, two underscores, the key), ``config.toml`` in the node's folder, ``HTTPS_PROXY`` and
+``NO_PROXY`` for two keys, the default written here.
 
 Rules of this file:
 
@@ -14,6 +15,7 @@ Rules of this file:
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
@@ -23,14 +25,17 @@ import msgspec
 from skerry.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 CONFIG_FILE: Final = "config.toml"
 ENVIRONMENT_PREFIX: Final = "SKERRY_"
 ENVIRONMENT: Final = "environment"
 ADDRESS = re.compile(r"^(?P<host>\[[0-9a-fA-F:.]+\]|[^\[\]:#\s]+):(?P<port>\d{1,5})$")
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "::1"})
-BOOTSTRAP = re.compile(r"^(?P<address>[^#\s]+)#(?P<certificate>[0-9a-f]{64})$")
+WEB: Final = "web"
+"""Stands for the certificate hash of a node that the web's authorities vouch for, by its host name."""
+BOOTSTRAP = re.compile(r"^(?P<address>[^#\s]+)#(?P<certificate>[0-9a-f]{64}|web)$")
+PROXY = re.compile(r"^http://(?:[^@/\s]+@)?[^/\s:]+:\d{1,5}/?$")
 
 
 def _key(text: str) -> msgspec.Meta:
@@ -51,6 +56,25 @@ class NodeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bootstrap: Annotated[
         list[str],
         _key("Nodes to connect to first, `host:port#certificate-hash`, as `skerry status` prints them."),
+    ] = []
+    host: Annotated[
+        str,
+        _key(
+            "Host name of the HTTPS reverse proxy in front of this node, which then serves plain HTTP to "
+            "that proxy alone; empty when nodes reach it directly or through TLS passthrough."
+        ),
+    ] = ""
+    proxied_from: Annotated[
+        list[str],
+        _key("Networks that the reverse proxy connects from, such as `10.0.0.0/24`; by default loopback."),
+    ] = []
+    proxy: Annotated[
+        str,
+        _key("Proxy for outgoing connections, `http://host:port`; `HTTPS_PROXY` counts where it is not set."),
+    ] = ""
+    proxy_except: Annotated[
+        list[str],
+        _key("Hosts and domains reached without that proxy; `NO_PROXY` counts where it is not set."),
     ] = []
 
 
@@ -185,6 +209,7 @@ def _layers(
         ``E-CONFIG-KEY`` when one names a key that does not exist.
     """
     layers = (
+        *((variable, {name: value}) for variable, name, value in _from_surroundings(environment)),
         (str(path), _from_file(path)),
         (ENVIRONMENT, _from_environment(environment)),
         ("command line", {name: value for name, value in overrides.items() if value is not None}),
@@ -217,6 +242,8 @@ def parse_address(text: str, where: str) -> tuple[str, int]:
 def parse_bootstrap(text: str, where: str) -> tuple[str, bytes]:
     """Split ``host:port#certificate-hash`` into the address and the certificate's SHA-256.
 
+    The hash of ``host:port#web`` is empty: the host name counts.
+
     Raises
     ------
     ConfigError
@@ -227,7 +254,8 @@ def parse_bootstrap(text: str, where: str) -> tuple[str, bytes]:
         todo = "Copy the line that `skerry status` prints on the node to reach."
         raise _bad_value(where, f"{text!r} is not host:port#certificate-hash", todo)
     parse_address(match["address"], where)
-    return match["address"], bytes.fromhex(match["certificate"])
+    certificate = match["certificate"]
+    return match["address"], b"" if certificate == WEB else bytes.fromhex(certificate)
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -255,8 +283,10 @@ def _from_file(path: Path) -> dict[str, Any]:
 def _flatten(document: dict[str, Any], path: Path) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for section, keys in document.items():
-        if section not in Config.__struct_fields__ or not isinstance(keys, dict):
-            _check_known(section, path)
+        if not isinstance(keys, dict):
+            raise _unknown(section, [key.name for key in KEYS], path)
+        if section not in Config.__struct_fields__:
+            raise _unknown(section, Config.__struct_fields__, path)
         flat.update({f"{section}.{key}": value for key, value in keys.items()})
     return flat
 
@@ -270,12 +300,23 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
+def _from_surroundings(environment: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Yield what the variables say that all programs obey: (variable, key, value), the strongest last."""
+    for name, key in (("https_proxy", "node.proxy"), ("no_proxy", "node.proxy_except")):
+        for variable in (name.upper(), name):
+            if environment.get(variable):
+                yield f"{ENVIRONMENT} {variable}", key, environment[variable]
+
+
 def _check_known(name: str, path: Path) -> None:
     names = [key.name for key in KEYS]
-    if name in names:
-        return
+    if name not in names:
+        raise _unknown(name, names, path)
+
+
+def _unknown(name: str, names: Sequence[str], path: Path) -> ConfigError:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
-    raise ConfigError(
+    return ConfigError(
         f"There is no configuration key {name!r}",
         where=str(path),
         why=f"the nearest known key is {near[0]!r}",
@@ -307,6 +348,7 @@ def _validate(values: dict[str, dict[str, Any]], path: Path) -> Config:
         parse_address(address, "node.advertise")
     for bootstrap in config.node.bootstrap:
         parse_bootstrap(bootstrap, "node.bootstrap")
+    _check_proxies(config.node)
     if len(config.node.advertise) > 4:
         raise _bad_value("node.advertise", "more than 4 addresses", "Keep the 4 best.")
     _check_choice("log.format", config.log.format, ("console", "json"))
@@ -317,13 +359,38 @@ def _validate(values: dict[str, dict[str, Any]], path: Path) -> Config:
 def _check_api_address(config: Config) -> None:
     """Refuse to serve the API beyond this machine unintended: its tokens would travel in plain HTTP."""
     host, _ = parse_address(config.api.listen, "api.listen")
-    if host in LOOPBACK_HOSTS or host.startswith("127.") or config.api.hosts:
+    if _is_loopback(host) or config.api.hosts:
         return
     raise _bad_value(
         "api.listen",
         f"{host} is not a loopback address, and the API's tokens would travel unencrypted",
         "Use 127.0.0.1 and a TLS proxy; or name the hosts it may be called by in api.hosts.",
     )
+
+
+def _check_proxies(node: NodeSection) -> None:
+    """Refuse what would leave the plain listener open, or a proxy that cannot be used."""
+    for network in node.proxied_from:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            todo = "Write for instance 10.0.0.0/24."
+            raise _bad_value("node.proxied_from", str(error), todo) from error
+    host, _ = parse_address(node.listen, "node.listen")
+    if node.host and not node.proxied_from and not _is_loopback(host):
+        raise _bad_value(
+            "node.listen",
+            f"with node.host the node serves plain HTTP, and {host} is not a loopback address",
+            "Listen on 127.0.0.1; or name the networks that the proxy connects from in node.proxied_from.",
+        )
+    if node.host and not re.fullmatch(r"[A-Za-z0-9_.-]{1,200}", node.host):
+        raise _bad_value("node.host", f"{node.host!r} is not a host name", "Give the name alone.")
+    if node.proxy and PROXY.match(node.proxy) is None:
+        raise _bad_value("node.proxy", "it is not http://host:port", "Correct it, or unset HTTPS_PROXY.")
+
+
+def _is_loopback(host: str) -> bool:
+    return host in LOOPBACK_HOSTS or host.startswith("127.")
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -47,9 +47,10 @@ from .driver import Driver
 from .folder import write_private
 from .keys import read_keyring
 from .limits import DRAIN_SECONDS_MAX
+from .network.front import front_of
 from .network.listening import address_of, bind, serving
-from .network.tls import server_context
 from .network.transport import Transport
+from .network.ways import Proxies
 from .progress import Progress
 from .publishing import Publisher
 from .search.index import CardIndex, OwnBlobs
@@ -129,10 +130,10 @@ class Node:
         self._folder = folder
         self._config = config
         self._keyring = read_keyring(folder)
-        self._context = server_context(folder)
         self._public = public
         self._local = local
-        self._addresses = tuple(config.node.advertise) or (address_of(self._public),)
+        self._front = front_of(config.node, folder, public, self._keyring.certificate)
+        proxies = Proxies(config.node.proxy, tuple(config.node.proxy_except))
         self._store = Store(folder.database)
         self._blobs = BlobStore(folder.blobs)
         self._audit = AuditLog(folder.audit)
@@ -146,13 +147,14 @@ class Node:
         self._transport = Transport(
             self._driver,
             self._new_handshake,
-            certificate=self._keyring.certificate,
+            binding=self._front.binding,
             node_key=self._keyring.signer.public_key,
+            proxies=proxies,
         )
         cache = BlobStore(folder.cache)
-        self._specifications = SpecificationCache(self._blobs, cache, self._index, self._directory)
+        self._specifications = SpecificationCache(self._blobs, cache, self._index, self._directory, proxies)
         self._view = NodeView(
-            self._keyring, self._state, self._index, self._directory, self._transport, self._addresses[0]
+            self._keyring, self._state, self._index, self._directory, self._transport, self._front.bootstrap
         )
         self._metrics = Metrics(self._view.status)
 
@@ -163,7 +165,7 @@ class Node:
         self._driver.post(events.AddressesConfigured(tuple(self._config.node.bootstrap)))
         async with asyncio.TaskGroup() as group:
             driving = group.create_task(self._driver.run())
-            async with serving(self._public_application(), self._public, self._context):
+            async with serving(self._public_application(), self._public, self._front.context):
                 await self._serve_api(announce, stop)
                 await self._transport.close()
             await self._specifications.close()
@@ -192,7 +194,7 @@ class Node:
         return Ready(status.name, status.owner, status.bootstrap, url, str(self._folder.root), os.getpid())
 
     def _public_application(self) -> web.Application:
-        application = web.Application(middlewares=[problems])
+        application = web.Application(middlewares=[problems, *self._front.middlewares()])
         self._transport.add_to(application)
         BlobRoutes(self._blobs, self._own_blobs.__contains__).add_to(application)
         return application
@@ -238,7 +240,8 @@ class Node:
         ]
         for operation in known:
             self._directory.apply(operation)
-        config = StateConfig(addresses=self._addresses, certificate=keyring.certificate)
+        front = self._front
+        config = StateConfig(addresses=front.addresses, certificate=front.certificate, host=front.host)
         rng = random.Random(secrets.randbits(256))  # noqa: S311 - jitter and sampling; keys are not drawn here
         return State(config, keyring.signer, rng, keyring.charters, snapshot)
 

@@ -32,6 +32,9 @@ HEARTBEAT_SECONDS: Final = 20.0
 CONNECTIONS_PER_PEER_MAX: Final = 4
 """Connections that this node opens to one other for blobs: ranges in parallel, without crowding it."""
 
+TROUBLES_MAX: Final = 32
+"""Dials that failed and are remembered with their reasons, for `skerry doctor`."""
+
 INBOUND_MAX: Final = 1024
 """Open inbound gossip connections; the operating system's file limit must leave room for blobs."""
 

@@ -31,8 +31,8 @@ class NodeView:
         Read between its events.
     index, directory, transport
         What the node knows.
-    address
-        ``host:port`` under which others reach it.
+    bootstrap
+        What others configure to reach it.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class NodeView:
         index: CardIndex,
         directory: Directory,
         transport: Transport,
-        address: str,
+        bootstrap: str,
     ) -> None:
         self._keyring = keyring
         self._state = state
         self._index = index
         self._directory = directory
         self._transport = transport
-        self._bootstrap = f"{address}#{keyring.certificate.hex()}"
+        self._bootstrap = bootstrap
         self._started = time.time()
 
     def status(self) -> Status:
@@ -71,6 +71,7 @@ class NodeView:
             seq=own.seq if own is not None else 0,
             lease_ends=own.lease if own is not None else 0,
             digest=self._state.digest(PUBLIC).hex(),
+            troubles=[f"{target}: {why}" for target, why in self._transport.troubles.items()],
         )
 
     def peers(self) -> list[PeerView]:

@@ -17,6 +17,26 @@ def host_of(address: str) -> str:
     return address.rpartition(":")[0].strip("[]")
 
 
+def bypasses_proxy(host: str, exceptions: tuple[str, ...]) -> bool:
+    """Return whether a host is reached without the proxy: this machine, and what the exceptions name.
+
+    Parameters
+    ----------
+    host
+        A name, or an IP address without brackets.
+    exceptions
+        Names that stand for themselves and all names below; ``*`` stands for everything.
+    """
+    host = host.lower()
+    names = [name.lower().lstrip(".") for name in exceptions]
+    if host == "localhost" or "*" in names or any(host == n or host.endswith(f".{n}") for n in names if n):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 @lru_cache(ADDRESSES_REMEMBERED)
 def network_of(address: str) -> str:
     """Return the network of ``host:port``: an IP prefix, ``loopback``, or for a name its last two labels."""

@@ -27,7 +27,6 @@ import structlog
 from aiohttp import web
 
 from skerry.errors import SkerryError, TransportError, Unavailable
-from skerry.node.config import parse_bootstrap
 from skerry.node.limits import (
     CLOSE_SECONDS_MAX,
     DIAL_ANSWER_SECONDS_MAX,
@@ -39,15 +38,18 @@ from skerry.node.limits import (
     INBOUND_HANDSHAKES_MAX,
     INBOUND_MAX,
     STOP_REQUESTS_SECONDS,
+    TROUBLES_MAX,
 )
 from skerry.protocol import events
+from skerry.protocol.certificates import INSPECTION
 from skerry.protocol.envelope import open_envelope
 from skerry.protocol.errors import RemoteProtocolError
 from skerry.protocol.hello import Handshake, PeerIdentity, Role
 from skerry.protocol.limits import FRAME_BYTES_MAX
-from skerry.protocol.node_record import MODE_PINNED, NODE_RECORD
+from skerry.protocol.node_record import NODE_RECORD
 
-from .tls import PinnedClient, client_context, reason
+from .tls import node_client, reason
+from .ways import DIRECT, Proxies, Way, of_bootstrap, of_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -92,10 +94,12 @@ class Transport:
         Hears of connections and frames.
     handshake
         Makes a handshake for a role and a binding.
-    certificate
-        The SHA-256 of this node's own certificate.
+    binding
+        What this node's server is known by: the SHA-256 of its certificate, or what its host name gives.
     node_key
         This node's own key.
+    proxies
+        The proxy that outgoing connections take.
     """
 
     def __init__(
@@ -103,15 +107,18 @@ class Transport:
         driver: Driver,
         handshake: Callable[[Role, bytes], Handshake],
         *,
-        certificate: bytes,
+        binding: bytes,
         node_key: bytes,
+        proxies: Proxies = DIRECT,
     ) -> None:
         self.connections: dict[bytes, Connection] = {}
+        self.troubles: dict[str, str] = {}
+        """Why the dials that failed last did so, by target; the oldest first."""
         self._driver = driver
         self._handshake = handshake
-        self._certificate = certificate
+        self._binding = binding
         self._node_key = node_key
-        self._context = client_context()
+        self._proxies = proxies
         self._dials: set[asyncio.Task[str]] = set()
         self._inbound = 0
         self._handshakes = 0
@@ -168,7 +175,8 @@ class Transport:
         Raises
         ------
         Unavailable
-            ``E-UNAVAILABLE-DIAL`` when it does not come about.
+            ``E-UNAVAILABLE-DIAL`` when it does not come about; ``E-UNAVAILABLE-INSPECTED`` when TLS
+            inspection is why.
         """
         admitted = asyncio.Event()
         dialling = self._start(self._dial(address, b"", admitted))
@@ -178,13 +186,7 @@ class Transport:
         )
         waiting.cancel()
         if not admitted.is_set():
-            raise Unavailable(
-                "The node cannot be connected to",
-                where=address,
-                why=dialling.result() if dialling.done() else "no answer in time",
-                todo="Check address and certificate hash, and that its port is open.",
-                code="E-UNAVAILABLE-DIAL",
-            )
+            raise _undialled(address, dialling.result() if dialling.done() else "no answer in time")
 
     # Dialling and accepting.
 
@@ -209,29 +211,38 @@ class Transport:
             Why there was none; empty when there was.
         """
         try:
-            certificate, addresses = _where(target, record)
+            way = _way(target, record)
         except SkerryError as error:
-            addresses, failure = (), str(error)
+            way, failure = Way(()), str(error)
         else:
             failure = "no address is known"
-        for address in addresses:
-            failure = await self._dial_address(target, address, certificate, admitted)
+        for address in way.addresses:
+            failure = await self._dial_address(target, address, way, admitted)
             if not failure:
+                self.troubles.pop(_name(target), None)
                 return ""
         log.info("dial failed", target=_name(target), why=failure)
+        self._trouble(target, failure)
         self._driver.post(events.ConnectFailed(target))
         return failure
 
+    def _trouble(self, target: bytes | str, failure: str) -> None:
+        """Remember what keeps this node from another, for whoever looks after it."""
+        self.troubles.pop(_name(target), None)
+        self.troubles[_name(target)] = failure
+        if len(self.troubles) > TROUBLES_MAX:
+            del self.troubles[next(iter(self.troubles))]
+
     async def _dial_address(
-        self, target: bytes | str, address: str, certificate: bytes, admitted: asyncio.Event
+        self, target: bytes | str, address: str, way: Way, admitted: asyncio.Event
     ) -> str:
         """Dial one address and serve the connection to its end; return why there was none, or nothing."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=DIAL_SECONDS_MAX)
-        async with aclosing(PinnedClient(self._context, certificate, timeout)) as client:
+        async with aclosing(node_client(way, timeout, self._proxies)) as client:
             try:
                 async with asyncio.timeout(DIAL_SECONDS_MAX):
                     socket = await client.websocket(f"wss://{address}{GOSSIP_PATH}", FRAME_BYTES_MAX + 1)
-                peer = await self._prove(socket, Role.CLIENT, certificate, target)
+                peer = await self._prove(socket, Role.CLIENT, way.binding, target)
             except (aiohttp.ClientError, OSError, TimeoutError, SkerryError) as error:
                 return f"{address}: {reason(error)}"
             served = await self._serve(Connection(peer, socket, outbound=True, admitted=admitted))
@@ -249,7 +260,7 @@ class Transport:
         proving = True
         try:
             await socket.prepare(request)
-            peer = await self._prove(socket, Role.SERVER, self._certificate)
+            peer = await self._prove(socket, Role.SERVER, self._binding)
             self._handshakes -= 1
             proving = False
             await self._serve(Connection(peer, socket, outbound=False))
@@ -339,20 +350,29 @@ class Transport:
         await _close(connection.socket)
 
 
-def _where(target: bytes | str, record: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """Return the certificate to expect, and the addresses to dial."""
+def _way(target: bytes | str, record: bytes) -> Way:
+    """Return how a target is reached."""
     if isinstance(target, str):
-        address, certificate = parse_bootstrap(target, "bootstrap")
-        return certificate, (address,)
-    node = NODE_RECORD.decode(open_envelope(record).body)
-    if node.mode != MODE_PINNED:
-        raise TransportError(
-            "The node is reached in a way that this version does not know",
-            where=_name(target),
-            why=f"mode {node.mode!r}",
-            code="E-TRANSPORT-MODE",
+        return of_bootstrap(target)
+    return of_record(NODE_RECORD.decode(open_envelope(record).body))
+
+
+def _undialled(address: str, why: str) -> Unavailable:
+    if INSPECTION in why:
+        return Unavailable(
+            "Something between the nodes reads along, so nothing was said",
+            where=address,
+            why=why,
+            todo="Have the address exempted from TLS inspection, or use a network without it.",
+            code="E-UNAVAILABLE-INSPECTED",
         )
-    return node.certificate, node.addresses
+    return Unavailable(
+        "The node cannot be connected to",
+        where=address,
+        why=why,
+        todo="Check address and certificate hash, and that its port is open.",
+        code="E-UNAVAILABLE-DIAL",
+    )
 
 
 def _require_expected(peer: PeerIdentity, target: bytes | str) -> None:

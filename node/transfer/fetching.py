@@ -31,7 +31,8 @@ from skerry.node.limits import (
     FETCHES_CONCURRENT_MAX,
     PINNED_CLIENTS_MAX,
 )
-from skerry.node.network.tls import PinnedClient, client_context, reason
+from skerry.node.network.tls import NodeClient, node_client, reason
+from skerry.node.network.ways import DIRECT, Proxies, Way, of_source
 from skerry.package.hashtree import HASH_BYTES, HashTree, leaf_count, verify_leaf, verify_leaves
 from skerry.package.limits import LEAF_BYTES
 from skerry.spec.limits import SPECIFICATION_BYTES_MAX
@@ -58,14 +59,18 @@ class SpecificationCache:
         The blobs fetched from others.
     index, directory
         Which cards name a blob, and how to reach their nodes.
+    proxies
+        The proxy that outgoing connections take.
     """
 
-    def __init__(self, own: BlobStore, cache: BlobStore, index: CardIndex, directory: Directory) -> None:
+    def __init__(
+        self, own: BlobStore, cache: BlobStore, index: CardIndex, directory: Directory, proxies: Proxies
+    ) -> None:
         self._own = own
         self._cache = cache
         self._index = index
         self._directory = directory
-        self._fetcher = Fetcher()
+        self._fetcher = Fetcher(proxies)
         self._running: dict[bytes, asyncio.Task[bytes]] = {}
         self._used: OrderedDict[bytes, int] = OrderedDict(
             (root, cache.path(root).stat().st_size) for root in cache.roots()
@@ -128,11 +133,11 @@ class SpecificationCache:
 
 
 class Fetcher:
-    """Fetches blobs from other nodes over pinned TLS and verifies them."""
+    """Fetches blobs from other nodes over TLS and verifies them."""
 
-    def __init__(self) -> None:
-        self._context = client_context()
-        self._clients: OrderedDict[bytes, PinnedClient] = OrderedDict()
+    def __init__(self, proxies: Proxies = DIRECT) -> None:
+        self._proxies = proxies
+        self._clients: OrderedDict[bytes, NodeClient] = OrderedDict()
         self._slots = asyncio.Semaphore(FETCHES_CONCURRENT_MAX)
         self._failed: dict[str, float] = {}
 
@@ -147,9 +152,10 @@ class Fetcher:
         reasons = [] if size <= SPECIFICATION_BYTES_MAX else [f"{size} bytes are too many"]
         async with self._slots:
             for source in sources if not reasons else ():
-                for address in source.addresses:
+                way = of_source(source)
+                for address in way.addresses:
                     try:
-                        return await self._try(root, size, source, address)
+                        return await self._try(root, size, way, address)
                     except (aiohttp.ClientError, OSError, TimeoutError, SkerryError) as error:
                         reasons.append(f"{address}: {reason(error)}")
         raise Unavailable(
@@ -165,11 +171,11 @@ class Fetcher:
         while self._clients:
             await self._clients.popitem()[1].aclose()
 
-    async def _try(self, root: bytes, size: int, source: Source, address: str) -> bytes:
+    async def _try(self, root: bytes, size: int, way: Way, address: str) -> bytes:
         if time.monotonic() < self._failed.get(address, 0.0):
             raise Unavailable("it failed a moment ago")
         try:
-            client = await self._client(bytes.fromhex(source.certificate))
+            client = await self._client(way)
             data = await _download(client, f"https://{address}/blob/{root.hex()}", root, size)
         except (aiohttp.ClientError, OSError, TimeoutError, SkerryError):
             self._failed[address] = time.monotonic() + FETCH_FAILURE_SECONDS
@@ -177,17 +183,17 @@ class Fetcher:
         self._failed.pop(address, None)
         return data
 
-    async def _client(self, certificate: bytes) -> PinnedClient:
-        if certificate not in self._clients:
+    async def _client(self, way: Way) -> NodeClient:
+        if way.binding not in self._clients:
             if len(self._clients) >= PINNED_CLIENTS_MAX:
                 await self._clients.popitem(last=False)[1].aclose()
             timeout = aiohttp.ClientTimeout(total=FETCH_SECONDS_MAX, sock_connect=DIAL_SECONDS_MAX)
-            self._clients[certificate] = PinnedClient(self._context, certificate, timeout)
-        self._clients.move_to_end(certificate)
-        return self._clients[certificate]
+            self._clients[way.binding] = node_client(way, timeout, self._proxies)
+        self._clients.move_to_end(way.binding)
+        return self._clients[way.binding]
 
 
-async def _download(client: PinnedClient, url: str, root: bytes, size: int) -> bytes:
+async def _download(client: NodeClient, url: str, root: bytes, size: int) -> bytes:
     """Return the blob, verified; a blob of one leaf needs no leaf list."""
     leaves = () if size <= LEAF_BYTES else await _leaves(client, url, root, size)
     data = bytearray()
@@ -203,7 +209,7 @@ async def _download(client: PinnedClient, url: str, root: bytes, size: int) -> b
     return bytes(data)
 
 
-async def _leaves(client: PinnedClient, url: str, root: bytes, size: int) -> tuple[bytes, ...]:
+async def _leaves(client: NodeClient, url: str, root: bytes, size: int) -> tuple[bytes, ...]:
     wanted = leaf_count(size) * HASH_BYTES
     async with client.get(url + "/leaves") as response:
         _require_ok(response, url)

@@ -54,3 +54,5 @@ class Status(msgspec.Struct, frozen=True):
     lease_ends: int
     digest: str
     """Fingerprint of the public heads this node holds; equal at nodes that agree."""
+    troubles: list[str] = []
+    """Why the dials that failed last did so: target and reason, oldest first."""

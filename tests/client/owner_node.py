@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from skerry.package.hashtree import HashTree
 from skerry.package.limits import LEAF_BYTES
 from skerry.protocol.api import Source
+from skerry.protocol.certificates import NODE_NAME
 
 
 @dataclass
@@ -120,7 +121,7 @@ def make_certificate(folder: Path) -> str:
     """Write a self-signed Ed25519 certificate with its key, and return its SHA-256."""
     folder.mkdir(parents=True, exist_ok=True)
     key = Ed25519PrivateKey.generate()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "owner")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NODE_NAME)])
     now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()

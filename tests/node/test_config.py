@@ -36,7 +36,7 @@ def test_a_list_in_the_environment_is_split_at_commas(tmp_path: Path) -> None:
     ("text", "nearest"),
     [
         ('[node]\nlisten_on = "x:1"\n', "node.listen"),
-        ('[nod]\nlisten = "x:1"\n', "node.listen"),
+        ('[nod]\nlisten = "x:1"\n', "'node'"),
         ('[log]\nlevle = "info"\n', "log.level"),
         ('listen = "x:1"\n', ".listen"),
     ],

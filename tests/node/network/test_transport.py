@@ -70,7 +70,7 @@ class Peer:
         self.transport = Transport(
             self.driver,  # type: ignore[arg-type]
             self._handshake,
-            certificate=self.keyring.certificate,
+            binding=self.keyring.certificate,
             node_key=self.key,
         )
 
