@@ -40,6 +40,7 @@ from .api.problems import problems
 from .api.publishing import PublishingRoutes
 from .api.searching import SearchRoutes
 from .api.tokens import TokenBook, TokenRoutes
+from .api.why import WhyRoutes
 from .audit import AuditLog
 from .config import parse_address
 from .directory import PUBLIC, Directory
@@ -143,7 +144,7 @@ class Node:
         self._directory = Directory()
         self._sketches = Sketches(folder.sketches)
         self._state = self._new_state()
-        self._driver = Driver(self._state, self._store, self._delivered, self._directory.apply)
+        self._driver = Driver(self._state, self._store, self._delivered, self._directory.apply, self._told)
         self._transport = Transport(
             self._driver,
             self._new_handshake,
@@ -222,6 +223,7 @@ class Node:
                 *SearchRoutes(self._view, search, self._specifications).routes(),
                 *PublishingRoutes(self._view, publisher, self._audit).routes(),
                 *OperatingRoutes(self._audit, self._progress).routes(),
+                *WhyRoutes(self._driver).routes(),
                 *TokenRoutes(tokens, self._audit).routes(),
             ),
             metrics=self._metrics,
@@ -256,12 +258,26 @@ class Node:
             known=self._state.owners().get,
         )
 
+    def _told(self, event: events.Event) -> None:
+        """Let those who listen to events know of peers that come and go."""
+        match event:
+            case events.Connected(peer=key):
+                self._progress.tell("peer", key.hex(), "connected")
+            case events.Disconnected(peer=key):
+                self._progress.tell("peer", key.hex(), "disconnected")
+            case events.ConnectFailed(target):
+                name = target if isinstance(target, str) else target.hex()
+                self._progress.tell("peer", name, "unreachable")
+            case _:
+                pass
+
     def _delivered(self, what: effects.Delivery) -> None:
         """Take in what the state machine tells the rest of the node."""
         match what:
             case effects.CardsChanged():
                 self._sketches.submit(self._index.apply(what))
                 self._own_blobs.apply(what)
+                self._progress.tell("index", what.node_key.hex(), "changed", len(what.added), len(what.added))
             case effects.OwnKeyElsewhere(scope, epoch, seq):
                 log.error(
                     "another daemon signs with this node's key", scope=scope.hex(), epoch=epoch, seq=seq

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+Answer = effects.Published | effects.PublishRefused | effects.WhyReport | effects.RecordsTaken
+"""Deliveries that answer an event, by its token."""
 CLOCK_SECONDS: Final = 60.0
 """How often the state machine is told the wall-clock time."""
 
@@ -55,6 +57,8 @@ class Driver:
         Told of what the state machine delivers to the rest of the node.
     on_stored
         Told of every operation once it is on the disk.
+    on_event
+        Told of every event before the state machine is.
     """
 
     def __init__(
@@ -63,16 +67,18 @@ class Driver:
         store: Store,
         on_deliver: Callable[[effects.Delivery], None],
         on_stored: Callable[[effects.StoreOperation], None],
+        on_event: Callable[[events.Event], None] = lambda _: None,
     ) -> None:
         self._state = state
         self._store = store
         self._on_deliver = on_deliver
         self._on_stored = on_stored
+        self._on_event = on_event
         self._transport: Transport | None = None
         self._events: asyncio.Queue[events.Event] = asyncio.Queue()
         self._frames = asyncio.Semaphore(FRAMES_UNHANDLED_MAX)
         self._timers: dict[events.Timer, asyncio.TimerHandle] = {}
-        self._publishing: dict[int, asyncio.Future[effects.Published]] = {}
+        self._expecting: dict[int, asyncio.Future[Answer]] = {}
         self._tokens = count(1)
 
     async def start(self, transport: Transport) -> None:
@@ -115,27 +121,41 @@ class Driver:
         Unavailable
             ``E-UNAVAILABLE-PUBLISH`` when no answer came in time; the change may still come about.
         """
+        answer = await self.ask(lambda token: events.Publish(token, cards, removed))
+        if isinstance(answer, effects.PublishRefused):
+            raise Refused("The catalogue was not changed", why=answer.why, code="E-REFUSED-PUBLISH")
+        assert isinstance(answer, effects.Published)
+        return answer
+
+    async def ask(self, question: Callable[[int], events.Event]) -> Answer:
+        """Post the event that `question` makes for a token, and return what is delivered for that.
+
+        Raises
+        ------
+        Unavailable
+            ``E-UNAVAILABLE-PUBLISH`` when no answer came in time; what was asked for may still come about.
+        """
         token = next(self._tokens)
-        async with self._expected(token) as published:
-            self.post(events.Publish(token, cards, removed))
+        async with self._expected(token) as answered:
+            self.post(question(token))
             try:
-                return await asyncio.wait_for(published, PUBLISH_SECONDS_MAX)
+                return await asyncio.wait_for(answered, PUBLISH_SECONDS_MAX)
             except TimeoutError as error:
                 raise Unavailable(
-                    "The node did not sign the change in time",
+                    "The node did not answer its own state in time",
                     why=f"it took over {PUBLISH_SECONDS_MAX:g} s",
-                    todo="Look at `skerry list` before publishing again: it may still come about.",
+                    todo="Look at `skerry list` before publishing again: a change may still come about.",
                     code="E-UNAVAILABLE-PUBLISH",
                 ) from error
 
     @asynccontextmanager
-    async def _expected(self, token: int) -> AsyncIterator[asyncio.Future[effects.Published]]:
-        future: asyncio.Future[effects.Published] = asyncio.get_running_loop().create_future()
-        self._publishing[token] = future
+    async def _expected(self, token: int) -> AsyncIterator[asyncio.Future[Answer]]:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._expecting[token] = future
         try:
             yield future
         finally:
-            del self._publishing[token]
+            del self._expecting[token]
 
     async def _tell_time(self) -> None:
         while True:
@@ -143,6 +163,7 @@ class Driver:
             self.post(events.WallClock(time.time()))
 
     async def _handle(self, event: events.Event) -> None:
+        self._on_event(event)
         wanted = self._state.handle(event, time.monotonic())
         stored: list[effects.StoreOperation] = []
         for effect in wanted:
@@ -193,14 +214,7 @@ class Driver:
 
     def _deliver(self, what: effects.Delivery) -> None:
         self._on_deliver(what)
-        if isinstance(what, effects.Published | effects.PublishRefused):
-            future = self._publishing.get(what.token)
-            if future is None or future.done():
-                return  # whoever asked has stopped waiting
-            if isinstance(what, effects.Published):
+        if isinstance(what, Answer):
+            future = self._expecting.get(what.token)
+            if future is not None and not future.done():  # otherwise whoever asked has stopped waiting
                 future.set_result(what)
-            else:
-                why = what.why
-                future.set_exception(
-                    Refused("The catalogue was not changed", why=why, code="E-REFUSED-PUBLISH")
-                )

@@ -1,10 +1,18 @@
-"""Logging: one line an event on stderr, for people or as JSON, and nothing unescaped from others."""
+"""Logging: one line an event on stderr, for people or as JSON.
+
+Rules of this file:
+
+1. Nothing unescaped from others: a name must not forge a line or move the cursor.
+2. No secret: what is called a token, key or the like is not written, and neither is what looks like one.
+3. Every line of a request of the local API carries its id, and every line about a peer that peer's key.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -12,6 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
     from .config import LogSection
+
+SECRET_NAMES: Final = re.compile(r"token|secret|password|authorization|private", re.IGNORECASE)
+"""Names of values that are never written."""
+SECRET_TEXTS: Final = re.compile(r"(?i)\bbearer\s+\S+|-----BEGIN [A-Z ]*PRIVATE KEY-----.*")
+"""What a secret looks like where a library quotes one."""
+REDACTED: Final = "[secret]"
 
 
 def configure(section: LogSection) -> None:
@@ -24,8 +38,10 @@ def configure(section: LogSection) -> None:
         )
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _no_secrets,
             _one_line,
             *([structlog.processors.format_exc_info] if section.format == "json" else []),
             renderer,
@@ -35,6 +51,8 @@ def configure(section: LogSection) -> None:
         cache_logger_on_first_use=True,
     )
     # What libraries say goes the same way, from warnings on.
+    # All but aiohttp's own complaints: it logs a traceback for everybody who sends it what is no HTTP.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr, format="%(name)s: %(message)s")
 
 
@@ -43,4 +61,14 @@ def _one_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mu
     for key, value in event.items():
         if isinstance(value, str) and not value.isprintable():
             event[key] = value.encode("unicode_escape").decode("ascii")
+    return event
+
+
+def _no_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Take out what nobody who reads a log may learn."""
+    for key, value in event.items():
+        if SECRET_NAMES.search(key):
+            event[key] = REDACTED
+        elif isinstance(value, str):
+            event[key] = SECRET_TEXTS.sub(REDACTED, value)
     return event

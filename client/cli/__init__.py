@@ -38,6 +38,7 @@ for verb in (
     service.service,
     operator.status,
     operator.peers,
+    operator.why,
     doctor.doctor,
     owner.publish,
     owner.withdraw,

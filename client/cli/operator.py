@@ -1,4 +1,4 @@
-"""Verbs of whoever runs a node: init, serve, status, peers."""
+"""Verbs of whoever runs a node: init, serve, status, peers, why."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from skerry.protocol.api import PeerView, Status
+
+
+CLEAR: Final = "\x1b[H\x1b[J"
+"""What empties a terminal."""
 
 
 def init(
@@ -58,14 +62,43 @@ def peers(
     address: Annotated[
         str | None, typer.Argument(help="Connect to this node first: host:port#certificate-hash.")
     ] = None,
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Show them again and again, until Ctrl-C.")] = False,
+    interval: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks with --watch.")] = 2.0,
 ) -> None:
     """Show the nodes that this one knows."""
+    network = session.network()
+    _show_peers(session, network.peers() if address is None else network.dial(address))
+    while watch:
+        sys.stdout.flush()
+        time.sleep(interval)
+        if sys.stdout.isatty() and not session.json:
+            sys.stdout.write(CLEAR)
+        _show_peers(session, network.peers())
+
+
+def why(
+    session: Session,
+    subject: Annotated[str, typer.Argument(help="Id of a learnware or an owner, or a node key.")],
+    owner: Annotated[str, typer.Option(help="Of a learnware: its owner's id, to ask its catalogues.")] = "",
+) -> None:
+    """Say why a learnware, an owner or a node is not here."""
+    from skerry.client.escape import visible
+
+    answer = session.operator().why(subject, owner)
+    lines = []
+    for reason in answer.reasons:
+        when = "now" if reason.at is None else f"{_age(time.time() - reason.at)} ago"
+        lines.append(f"{when}: {reason.sentence}")
+        lines += [f"    {text}" for text in (visible(reason.detail), reason.todo) if text]
+    session.show(answer, "\n".join(lines), "\n".join(reason.because for reason in answer.reasons))
+
+
+def _show_peers(session: Session, known: list[PeerView]) -> None:
     from skerry.protocol.api import Peers
 
     from .output import table
 
-    network = session.network()
-    known = network.peers() if address is None else network.dial(address)
     known.sort(key=lambda peer: (not peer.connected, peer.owner_name, peer.node_key))
     rows = [_peer_row(peer) for peer in known]
     columns = ("node", "owner", "address", "link", "#RTT", "#cards", "#seen")

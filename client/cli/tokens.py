@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -81,6 +80,8 @@ def export_audit(
 
 def _write(out: Path, entries: list[AuditEntry]) -> tuple[int, str]:
     """Write `entries` as the lines that they are at the node; return their number and the last one's hash."""
+    import hashlib
+
     import msgspec
 
     previous = "0" * 64

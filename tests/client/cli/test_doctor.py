@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.node.processes import eventually, nodes
+
 COMMAND = Path(sys.executable).parent / "skerry"
 
 pytestmark = pytest.mark.sandbox
@@ -34,3 +36,21 @@ def test_without_bubblewrap_the_fix_is_named(tmp_path: Path) -> None:
     found = findings(tmp_path, PATH=str(tmp_path))
     assert not found["sandbox level A"]["passed"]
     assert "bubblewrap" in str(found["sandbox level A"]["todo"])
+
+
+@pytest.mark.processes
+def test_a_running_node_its_port_and_its_peers_are_tried(tmp_path: Path) -> None:
+    with nodes(tmp_path, "Cleveland", "Hungary") as (first, second):
+        first.start()
+        second.start(bootstrap=(first.bootstrap,))
+        eventually("they are connected", lambda: second.status().peers_connected == 1)
+        found = findings(tmp_path, SKERRY_HOME=str(second.folder))
+        for check in ("node", "versions", "port", "peers", "peers' ports"):
+            assert found[check]["passed"], found[check]
+        assert "certificate" in str(found["port"]["found"])
+        first.kill()
+        eventually("it is missed", lambda: second.status().peers_connected == 0)
+        found = findings(tmp_path, SKERRY_HOME=str(second.folder))
+        assert not found["peers"]["passed"]
+        assert not found["peers' ports"]["passed"]
+        assert "Cleveland" in str(found["peers' ports"]["found"])
