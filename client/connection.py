@@ -63,7 +63,7 @@ class Connection:
                 todo="Write for instance http://127.0.0.1:7741",
                 code="E-NODE-URL",
             )
-        self.url = f"{parts.scheme}://{parts.netloc}"
+        self.url: str = f"{parts.scheme}://{parts.netloc}"
         self._parts = parts
         self._token = token
         self._timeout_seconds = timeout_seconds

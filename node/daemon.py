@@ -20,7 +20,7 @@ import random
 import secrets
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from .config import Config
     from .folder import Folder
 
-log = structlog.get_logger()
+log: Final = structlog.get_logger()
 
 
 class Ready(msgspec.Struct, frozen=True):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .network.transport import Transport
     from .storage.store import Store
 
-log = structlog.get_logger()
+log: Final = structlog.get_logger()
 
 Answer = effects.Published | effects.PublishRefused | effects.WhyReport | effects.RecordsTaken
 """Deliveries that answer an event, by its token."""

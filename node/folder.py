@@ -44,21 +44,21 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.keys = root / "keys"
-        self.owner_key = self.keys / "owner.key"
-        self.recovery_key = self.keys / "recovery.key"
-        self.node_key = self.keys / "node.key"
-        self.tls_key = self.keys / "tls.key"
-        self.tls_certificate = self.keys / "tls.crt"
-        self.charters = root / "charters"
-        self.database = root / "store.sqlite"
-        self.blobs = root / "blobs"
-        self.cache = root / "cache"
-        self.sketches = root / "sketches"
-        self.tokens = root / "tokens.json"
-        self.audit = root / "audit.jsonl"
-        self.endpoint = root / ENDPOINT_FILE
-        self.lock_file = root / "lock"
+        self.keys: Path = root / "keys"
+        self.owner_key: Path = self.keys / "owner.key"
+        self.recovery_key: Path = self.keys / "recovery.key"
+        self.node_key: Path = self.keys / "node.key"
+        self.tls_key: Path = self.keys / "tls.key"
+        self.tls_certificate: Path = self.keys / "tls.crt"
+        self.charters: Path = root / "charters"
+        self.database: Path = root / "store.sqlite"
+        self.blobs: Path = root / "blobs"
+        self.cache: Path = root / "cache"
+        self.sketches: Path = root / "sketches"
+        self.tokens: Path = root / "tokens.json"
+        self.audit: Path = root / "audit.jsonl"
+        self.endpoint: Path = root / ENDPOINT_FILE
+        self.lock_file: Path = root / "lock"
 
     def require(self) -> None:
         """Raise :class:`ConfigError` (``E-CONFIG-FOLDER``) unless a node was initialised here."""

@@ -58,7 +58,7 @@ class BlobStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
+        self.folder: Path = Path(folder)
         with _storage_errors(self.folder):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._sweep()

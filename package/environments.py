@@ -178,7 +178,7 @@ class EnvironmentStore:
     """
 
     def __init__(self, folder: Path, index: Sequence[str] = ()) -> None:
-        self.folder = Path(folder)
+        self.folder: Path = Path(folder)
         self._index = list(index)
 
     def environment(self, requirements: Requirements) -> Environment:

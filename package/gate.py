@@ -71,7 +71,7 @@ class Archive:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         try:
             self._file: BinaryIO = self.path.open("rb")
         except OSError as error:
@@ -82,7 +82,7 @@ class Archive:
         except BaseException:
             self._file.close()
             raise
-        self.names = tuple(self._members)
+        self.names: tuple[str, ...] = tuple(self._members)
 
     def __enter__(self) -> Self:
         return self

@@ -7,6 +7,7 @@ else. What it says goes back as data: JSON on one line, then the bytes of the mo
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class OpenedModel:
         else:
             self._model = joblib.load(path)
         if hasattr(self._model, "predict_proba"):
-            self.predict_proba = self._predict_proba
+            self.predict_proba: Callable[[Array], Array] = self._predict_proba
 
     def predict(self, X: Array) -> Any:
         """Return the estimator's own answers."""

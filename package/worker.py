@@ -86,7 +86,7 @@ class Worker:
         python: Path | None = None,
         levels: Sequence[Level] = LEVELS,
     ) -> None:
-        self.package = package if isinstance(package, Package) else read_package(package)
+        self.package: Package = package if isinstance(package, Package) else read_package(package)
         self._deadline_seconds = deadline_seconds
         self._options = (unconfined, deadline_seconds, python, levels)
         self._lock = threading.Lock()
@@ -248,9 +248,9 @@ class Worker:
             raise self._error("it offers no predict")
         offered = frozenset(name for name in methods if isinstance(name, str))
         manifest = self.package.manifest
-        self.methods = offered & set(manifest.methods) if manifest else offered
-        self.input_shape = _declared_shape(header.get("input_shape"))
-        self.output_shape = _declared_shape(header.get("output_shape"))
+        self.methods: frozenset[str] = offered & set(manifest.methods) if manifest else offered
+        self.input_shape: tuple[int, ...] | None = _declared_shape(header.get("input_shape"))
+        self.output_shape: tuple[int, ...] | None = _declared_shape(header.get("output_shape"))
 
     def _call(self, method: str, arrays: Sequence[Array], rows: int | None) -> Array:
         """Ask; the answer has `rows` rows, or is of any length when that is None."""

@@ -66,14 +66,14 @@ class Context:
     def __init__(self, config: StateConfig, signer: SignatureScheme, rng: random.Random) -> None:
         self.config = config
         self.signer = signer
-        self.key = signer.public_key
+        self.key: bytes = signer.public_key
         self.rng = rng
-        self.now = 0.0
+        self.now: float = 0.0
         self.peers: dict[bytes, Peer] = {}
         self._wall_offset = 0.0
         self._effects: list[Effect] = []
         self._stretched_until = 0.0
-        self.history = History()
+        self.history: History = History()
         self.loading = False
         """Set while the disk is read: what it holds need not be stored again."""
 

@@ -82,12 +82,12 @@ class Conversation:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.owners = Owners(context)
-        self.indexes = {PUBLIC: Index(context, self.owners, PUBLIC)}
-        self.membership = Membership(context, self.owners)
-        self.repair = Repair(context, self.owners, self.index_for)
-        self.freshness = Freshness(context)
-        self.broadcast = Broadcast(context)
+        self.owners: Owners = Owners(context)
+        self.indexes: dict[bytes, Index] = {PUBLIC: Index(context, self.owners, PUBLIC)}
+        self.membership: Membership = Membership(context, self.owners)
+        self.repair: Repair = Repair(context, self.owners, self.index_for)
+        self.freshness: Freshness = Freshness(context)
+        self.broadcast: Broadcast = Broadcast(context)
         hooks = Hooks(
             self._scope_opened,
             self._scope_closed,
@@ -95,13 +95,15 @@ class Conversation:
             self.membership.seek,
             self._settled,
         )
-        self.groups = Groups(context, self.owners, self.broadcast, self.indexes, hooks)
+        self.groups: Groups = Groups(context, self.owners, self.broadcast, self.indexes, hooks)
         self.membership.is_companion = self.groups.is_member
-        self.quota = Quota(context, self.groups.is_member)
-        self.pulls = Pulls(context, self._became_whole, self._shares, self.quota.allows)
-        self.reports = Reports(context, self.indexes, self._spread)
-        self.carrier = Carrier(context, self.owners, self.broadcast, self._carried_for, self.reports.kept)
-        self.publishing = Publishing(context, self.owners, self._announce)
+        self.quota: Quota = Quota(context, self.groups.is_member)
+        self.pulls: Pulls = Pulls(context, self._became_whole, self._shares, self.quota.allows)
+        self.reports: Reports = Reports(context, self.indexes, self._spread)
+        self.carrier: Carrier = Carrier(
+            context, self.owners, self.broadcast, self._carried_for, self.reports.kept
+        )
+        self.publishing: Publishing = Publishing(context, self.owners, self._announce)
         self._handlers: dict[type, Callable[[bytes, Any], object]] = {
             Neighbour: self.membership.neighbour,
             Full: self.membership.refused,

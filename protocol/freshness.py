@@ -18,7 +18,7 @@ class Freshness:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self.alarmed = False
+        self.alarmed: bool = False
 
     def tick(self, index: Index) -> None:
         """Look at the heads of others."""

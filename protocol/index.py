@@ -28,7 +28,7 @@ from .carried import Carried
 from .catalogue import Catalogue, Entry
 from .context import Context
 from .effects import CardsChanged, Disputed, DropCatalogue, PutCatalogue, PutHead
-from .envelope import Envelope, Verified, open_envelope
+from .envelope import Envelope, RecordHeader, Verified, open_envelope
 from .errors import RemoteProtocolError
 from .hashing import tagged_hash
 from .head import HEAD, HEAD_TYPE, Head, Relation, relate, verify_head
@@ -38,7 +38,7 @@ from .owners import Owners
 from .reconcile import Entry as SetEntry
 from .reconcile import HeadSet
 from .records import verify_record
-from .report import verify_report
+from .report import Report, verify_report
 from .snapshot import StoredCatalogue
 from .violations import Violation
 
@@ -127,10 +127,14 @@ class Index:
         self._owners = owners
         self.scope = scope
         self.heads: dict[bytes, Held] = {}
-        self.set = HeadSet()
-        self.carried = Carried(context, scope, self.set, verify_record, CARRIED_PER_OWNER_MAX)
+        self.set: HeadSet = HeadSet()
+        self.carried: Carried[RecordHeader] = Carried(
+            context, scope, self.set, verify_record, CARRIED_PER_OWNER_MAX
+        )
         """Records of unknown type."""
-        self.reports = Carried(context, scope, self.set, verify_report, REPORTS_PER_OWNER_MAX)
+        self.reports: Carried[Report] = Carried(
+            context, scope, self.set, verify_report, REPORTS_PER_OWNER_MAX
+        )
         """Of lying sketches."""
         self.kept: list[Carried[Any]] = [self.carried, self.reports]
         """All records that are part of the set beside heads and charters."""

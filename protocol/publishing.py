@@ -55,7 +55,7 @@ class Publishing:
         self._asked_since: float | None = None
         self._answered: set[bytes] = set()
         """Scopes in which a peer told this node's own newest head, or there is nobody to ask."""
-        self.has_signed = False
+        self.has_signed: bool = False
         """Whether this node signed a head since it started."""
 
     def publish(self, index: Index, event: Publish, *, anybody: bool) -> None:

@@ -265,7 +265,7 @@ class Rosters:
     def __init__(self, first: bytes, now: int, scheme: type[SignatureScheme] = Signer) -> None:
         self._scheme = scheme
         founding = verify_roster(first, {}, now, scheme)
-        self.group = founding.hash
+        self.group: bytes = founding.hash
         self.known: dict[bytes, Verified[Roster]] = {founding.hash: founding}
         self.tips: tuple[Verified[Roster], ...] = (founding,)
         """In the order of their hashes."""

@@ -289,7 +289,7 @@ class CountedTree:
             buckets.setdefault(prefix >> (_PREFIX_BITS - k), []).append(entry)
         if any(len(bucket) > BUCKET_ITEMS_AT_MOST_BITS_MAX for bucket in buckets.values()):
             raise RemoteProtocolError(Violation.TREE_INVALID, "too many keys begin alike", where="tree")
-        self.k = k
+        self.k: int = k
         self._items = len(entries)
         self._buckets: dict[int, bytes] = {index: b"".join(bucket) for index, bucket in buckets.items()}
         self._levels: list[dict[int, bytes]] = [{} for _ in range(height(k) + 1)]

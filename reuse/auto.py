@@ -133,11 +133,15 @@ class AutoReuse(Reuser):
         trials = [] if why_not else self._trials(candidates, rows, labels)
         better = [trial for trial in trials[1:] if trial.convinces and trial.loss is not None]
         chosen = min(better, key=lambda trial: trial.loss or 0.0).name if better else default
-        self.reuser_ = candidates[chosen](self.learnwares_).fit(X, y)
+        self.reuser_: Reuser = candidates[chosen](self.learnwares_).fit(X, y)
         if is_classifying(self):
-            self.classes_ = self.reuser_.classes_
+            self.classes_: Array = self.reuser_.classes_
         why = f"{default}, because {why_not}" if why_not else explanation(default, chosen, trials)
-        self.report_ = {"chosen": chosen, "why": why, "trials": [asdict(trial) for trial in trials]}
+        self.report_: dict[str, Any] = {
+            "chosen": chosen,
+            "why": why,
+            "trials": [asdict(trial) for trial in trials],
+        }
         return self
 
     def _why_no_trials(self, rows: Array | None, labels: Array | None) -> str:

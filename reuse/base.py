@@ -16,11 +16,10 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import ClassifierTags, RegressorTags, Tags, check_array, get_tags
 from sklearn.utils.metaestimators import available_if
@@ -31,6 +30,7 @@ from skerry.errors import SpecificationError
 from skerry.spec.fit import fit_table
 from skerry.spec.rkme import Rkme
 
+from .estimators import BaseEstimator
 from .inputs import Array, as_array, column_names, is_text
 from .learnware import Floats, Learnware, LearnwareClassifier, one_hot
 from .limits import LEARNWARES_MAX
@@ -48,7 +48,7 @@ def is_classifying(reuser: Reuser) -> bool:
 
 
 # scikit-learn's decorator has no types; named once with one, it need not be excused at every use.
-available = cast("Callable[[Method], Method]", available_if(is_classifying))
+available: Final = cast("Callable[[Method], Method]", available_if(is_classifying))
 
 
 class Reuser(BaseEstimator):
@@ -155,7 +155,7 @@ class Reuser(BaseEstimator):
         names = list(dict.fromkeys(name for member in self.learnwares_ for name in member.columns_ or ()))
         names = names or list(column_names(X) or ())
         if names:
-            self.feature_names_in_ = np.array(names, dtype=object)
+            self.feature_names_in_: npt.NDArray[Any] = np.array(names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 

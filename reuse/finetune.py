@@ -24,7 +24,15 @@ from skerry.spec.rkme import Rkme
 
 from .base import Reuser, labels_needed, requirement_of
 from .inputs import Array
-from .learnware import Floats, Learnware, LearnwareClassifier, Predictor, as_estimator, offers
+from .learnware import (
+    Floats,
+    Learnware,
+    LearnwareClassifier,
+    LearnwareRegressor,
+    Predictor,
+    as_estimator,
+    offers,
+)
 
 
 class FineTune(Reuser):
@@ -72,7 +80,9 @@ class FineTune(Reuser):
         getattr(own, method)(self._for_member(rows, member), labels)
         classes = list(member.classes_) if isinstance(member, LearnwareClassifier) else None
         task = "regression" if classes is None else "classification"
-        self.tuned_ = as_estimator(own, member.rkme, columns=member.columns, classes=classes, task=task)
+        self.tuned_: LearnwareClassifier | LearnwareRegressor = as_estimator(
+            own, member.rkme, columns=member.columns, classes=classes, task=task
+        )
         return self
 
     def _nearest(self, able: list[Learnware], rows: Array) -> Learnware:

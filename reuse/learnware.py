@@ -21,12 +21,12 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import Tags
 
 from skerry.errors import SandboxError, SpecificationError
 from skerry.spec import Rkme
 
+from .estimators import BaseEstimator, ClassifierMixin, RegressorMixin
 from .inputs import Array, as_array
 
 Floats = npt.NDArray[np.float64]
@@ -78,6 +78,10 @@ class Learnware(BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.string = tags.input_tags.three_d_array = True
         return tags
+
+    def predict(self, X: Any) -> Array:
+        """Return the model's answers for X, one a row; what they are the two kinds of learnware say."""
+        raise NotImplementedError
 
     @property
     def columns_(self) -> tuple[str, ...] | None:

@@ -111,7 +111,7 @@ class Specified(Pool):
         self.requirement = requirement
 
     def _fit_shares(self, rows: Array | None, labels: Array | None) -> None:  # noqa: ARG002 - one signature
-        self.weights_ = self._mix_weights(rows) if self.weights is None else self._given_weights()
+        self.weights_: Floats = self._mix_weights(rows) if self.weights is None else self._given_weights()
 
     def _given_weights(self) -> Floats:
         """Return the weights parameter as shares."""
@@ -220,8 +220,8 @@ class Routed(Specified):
     def _fit_shares(self, rows: Array | None, labels: Array | None) -> None:  # noqa: ARG002 - one signature
         requirement = self._requirement(rows)
         scale = Scale.of(requirement)
-        self.scale_ = replace(scale, gamma=self.sharpness * scale.gamma)
-        self.weights_ = self._prior(requirement) if self.weights is None else self._given_weights()
+        self.scale_: Scale = replace(scale, gamma=self.sharpness * scale.gamma)
+        self.weights_: Floats = self._prior(requirement) if self.weights is None else self._given_weights()
 
     def _prior(self, requirement: Rkme) -> Floats:
         """Return equal weights of the nearest learnwares."""

@@ -91,7 +91,9 @@ class EnsemblePruning(Pool):
             objectives = margin_objectives(answers, one_hot(labels, self.classes_))
         else:
             objectives = error_objectives(answers, labels)
-        self.selected_ = np.flatnonzero(best_subset(len(answers), objectives, self.iterations, rng))
+        self.selected_: npt.NDArray[np.intp] = np.flatnonzero(
+            best_subset(len(answers), objectives, self.iterations, rng)
+        )
 
     def _outputs(self) -> int:
         return len(self.classes_) if is_classifying(self) else 1

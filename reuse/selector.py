@@ -77,7 +77,7 @@ class JobSelector(Specified):
         ]
         trees = ExtraTreesClassifier(n_estimators=self.trees, random_state=self.random_state)
         counts = [len(part) for part in drawn]
-        self.selector_ = trees.fit(np.concatenate(drawn), np.repeat(origins, counts))
+        self.selector_: Any = trees.fit(np.concatenate(drawn), np.repeat(origins, counts))
 
     def _rows_from(self, weight: float) -> int:
         return max(HERDED_ROWS_MIN, round(self.herded * weight))

@@ -55,10 +55,10 @@ class Stacked(Reuser):
             raise labels_needed(self)
         rows, labels = self._start(X, y)
         if is_classifying(self):
-            self.classes_ = np.unique(labels)
+            self.classes_: Array = np.unique(labels)
         model = linear_model(labels, classify=is_classifying(self))
         pipeline = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), model)
-        self.model_ = pipeline.fit(self._features(rows), labels)
+        self.model_: Any = pipeline.fit(self._features(rows), labels)
         return self
 
     def __sklearn_tags__(self) -> Tags:

@@ -198,11 +198,11 @@ class Market:
         self._points, self._weights, self._starts = stack(candidates, scale)
         self._working = narrowed(self._points, precision)
         x, stacked = narrowed(self._x, precision), (self._working, self._weights, self._starts)
-        self.own = inner(self._x, self._shares, self._x, self._shares, self._gamma)
+        self.own: float = inner(self._x, self._shares, self._x, self._shares, self._gamma)
         self._cross = inner_many(x, self._shares, *stacked, self._gamma)
         self._selfs = self_terms(*stacked, self._gamma)
         self._rows: dict[int, Floats] = {}
-        self.distances = self.own - 2 * self._cross + self._selfs
+        self.distances: Floats = self.own - 2 * self._cross + self._selfs
 
     def __len__(self) -> int:
         return len(self._cross)

@@ -5,17 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .backend import filled
 from .fit import fit_table
 from .metric import Scale, kernel_block
-from .rkme import Floats
+from .rkme import Floats, Rkme
 from .table import read_table, refusal
 
 if TYPE_CHECKING:
     from typing import Self
+
+    class BaseEstimator:
+        """scikit-learn's, with types: the library ships none, and what derives from Any is Any."""
+
+    class TransformerMixin:
+        """scikit-learn's, as above."""
+
+else:
+    from sklearn.base import BaseEstimator, TransformerMixin
 
 
 class RkmeTransformer(TransformerMixin, BaseEstimator):
@@ -41,8 +49,8 @@ class RkmeTransformer(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
         """Fit the RKME to rows (n, d)."""
-        self.rkme_ = fit_table(X, self.size, self.gamma, self.seed)
-        self.n_features_in_ = self.rkme_.dimension
+        self.rkme_: Rkme = fit_table(X, self.size, self.gamma, self.seed)
+        self.n_features_in_: int = self.rkme_.dimension
         return self
 
     def transform(self, X: Any) -> Floats:

@@ -12,27 +12,33 @@ import typer
 from . import demonstration, doctor, operator, owner, packager, searcher, service, tokens
 from .session import command
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="skerry",
     help="Find trained models by data, straight from the institutions that own them.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-spec = typer.Typer(
+spec: typer.Typer = typer.Typer(
     help="Specifications: what leaves this machine.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(spec, name="spec")
-token = typer.Typer(help="Who may call the node.", no_args_is_help=True, rich_markup_mode=None)
+token: typer.Typer = typer.Typer(help="Who may call the node.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(token, name="token")
-audit = typer.Typer(help="Who did what at the node.", no_args_is_help=True, rich_markup_mode=None)
+audit: typer.Typer = typer.Typer(
+    help="Who did what at the node.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(audit, name="audit")
-package = typer.Typer(help="Packages that are written by hand.", no_args_is_help=True, rich_markup_mode=None)
+package: typer.Typer = typer.Typer(
+    help="Packages that are written by hand.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(package, name="package")
-config = typer.Typer(help="The node's configuration.", no_args_is_help=True, rich_markup_mode=None)
+config: typer.Typer = typer.Typer(
+    help="The node's configuration.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(config, name="config")
 
-for verb in (
+for _verb in (
     operator.init,
     operator.serve,
     service.service,
@@ -48,7 +54,7 @@ for verb in (
     searcher.run,
     demonstration.demo,
 ):
-    command(app)(verb)
+    command(app)(_verb)
 command(app, "list")(owner.list_learnwares)
 command(config, "get")(service.config_get)
 command(spec, "show")(owner.show_specification)

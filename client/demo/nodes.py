@@ -45,8 +45,8 @@ class DemoNode:
     """
 
     def __init__(self, root: Path, title: str) -> None:
-        self.folder = root / "node"
-        self.tap = root / "sent.tap"
+        self.folder: Path = root / "node"
+        self.tap: Path = root / "sent.tap"
         self.title = title
         self._cache = root / "cache"
         self._log = root / "node.log"

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .metrics import Metrics
     from .tokens import TokenBook
 
-log = structlog.get_logger()
+log: Final = structlog.get_logger()
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 REQUEST_ID: Final = "X-Request-Id"

@@ -30,7 +30,7 @@ from skerry.protocol.api import Problem
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-log = structlog.get_logger()
+log: Final = structlog.get_logger()
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"

@@ -64,7 +64,7 @@ class TokenBook:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.session = {scope: secrets.token_urlsafe(32) for scope in SCOPES}
+        self.session: dict[str, str] = {scope: secrets.token_urlsafe(32) for scope in SCOPES}
         self._callers = {
             _hash(token): Caller(SESSION + scope, scope) for scope, token in self.session.items()
         }

@@ -20,7 +20,7 @@ import asyncio
 import time
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import structlog
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
     from skerry.node.driver import Driver
 
-log = structlog.get_logger()
+log: Final = structlog.get_logger()
 
 GOSSIP_PATH = "/gossip"
 WebSocket = aiohttp.ClientWebSocketResponse | web.WebSocketResponse

@@ -22,7 +22,7 @@ import time
 from collections import OrderedDict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from msgspec.structs import replace
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from .index import CardIndex, Entry
     from .sketches import Sketches
 
-log = structlog.get_logger()
+log: Final = structlog.get_logger()
 
 
 @dataclass

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import structlog
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from skerry.spec.metric import Scale
     from skerry.spec.sketch import Sketch
 
-log = structlog.get_logger()
+log: Final = structlog.get_logger()
 
 
 class Sketches:

@@ -13,16 +13,16 @@ from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, MetaDa
 REVISION: Final = "0003"
 """The newest migration; a database at this revision needs none."""
 
-metadata = MetaData()
+metadata: Final = MetaData()
 
-charters = Table(
+charters: Final = Table(
     "charters",
     metadata,
     Column("owner", LargeBinary(32), primary_key=True),
     Column("chains", LargeBinary, nullable=False, comment="MessagePack: chains of charter envelopes"),
 )
 
-catalogues = Table(
+catalogues: Final = Table(
     "catalogues",
     metadata,
     Column("scope", LargeBinary(32), primary_key=True),
@@ -34,7 +34,7 @@ catalogues = Table(
     ),
 )
 
-cards = Table(
+cards: Final = Table(
     "cards",
     metadata,
     Column("scope", LargeBinary(32), primary_key=True),
@@ -44,21 +44,21 @@ cards = Table(
     Column("card", LargeBinary, nullable=False),
 )
 
-node_records = Table(
+node_records: Final = Table(
     "node_records",
     metadata,
     Column("node_key", LargeBinary(32), primary_key=True),
     Column("record", LargeBinary, nullable=False),
 )
 
-anchors = Table(
+anchors: Final = Table(
     "anchors",
     metadata,
     Column("position", Integer, primary_key=True),
     Column("node_key", LargeBinary(32), nullable=False),
 )
 
-records = Table(
+records: Final = Table(
     "records",
     metadata,
     Column("scope", LargeBinary(32), primary_key=True),
@@ -66,14 +66,14 @@ records = Table(
     Column("envelope", LargeBinary, nullable=False, comment="a roster, admission, report, or later type"),
 )
 
-groups = Table(
+groups: Final = Table(
     "groups",
     metadata,
     Column("scope", LargeBinary(32), primary_key=True),
     Column("refreshed", BigInteger, nullable=False, comment="seconds since 1970 UTC"),
 )
 
-checks = Table(
+checks: Final = Table(
     "checks",
     metadata,
     Column("card", LargeBinary(32), primary_key=True, comment="hash of a card of this node's own"),

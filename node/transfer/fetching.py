@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 import structlog
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from skerry.package.blobs import BlobStore
     from skerry.protocol.api import Source
 
-log = structlog.get_logger()
+log: Final = structlog.get_logger()
 
 
 class SpecificationCache:

@@ -7,7 +7,7 @@ A name outside the list (a custom objective, whose code is not in the file) refu
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -51,16 +51,16 @@ def check(text: str) -> None:
 class LightgbmModel:
     """A booster that answers with positions in the list of classes, or with numbers."""
 
-    output_shape = (1,)
+    output_shape: tuple[int, ...] = (1,)
 
     def __init__(self, text: str, classes: Sequence[Any] | None) -> None:
         import lightgbm
 
         self._booster = lightgbm.Booster(model_str=text)
-        self.input_shape = (self._booster.num_feature(),)
+        self.input_shape: tuple[int, ...] = (self._booster.num_feature(),)
         self._is_classifier = classes is not None
         if self._is_classifier:
-            self.predict_proba = self._probabilities
+            self.predict_proba: Callable[[Array], Array] = self._probabilities
 
     def predict(self, X: Array) -> Array:
         """Return positions in the list of classes, or numbers."""

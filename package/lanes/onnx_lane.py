@@ -7,7 +7,7 @@ graphs nested too deep.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -89,7 +89,7 @@ def _check_graph(graph: Any) -> None:
 class OnnxModel:
     """A model whose first output are labels or numbers, and whose second, if any, are probabilities."""
 
-    output_shape = (1,)
+    output_shape: tuple[int, ...] = (1,)
 
     def __init__(self, data: bytes, classes: Sequence[Any] | None) -> None:
         import onnxruntime
@@ -104,9 +104,9 @@ class OnnxModel:
         self._type = _TYPES[inputs[0].type]
         self._outputs = [output.name for output in outputs]
         self._classes = None if classes is None else list(classes)
-        self.input_shape = tuple(size for size in inputs[0].shape[1:])
+        self.input_shape: tuple[Any, ...] = tuple(size for size in inputs[0].shape[1:])
         if self._has_probabilities():
-            self.predict_proba = self._probabilities
+            self.predict_proba: Callable[[Array], Array] = self._probabilities
 
     def predict(self, X: Array) -> Array:
         """Return positions in the list of classes, or numbers."""

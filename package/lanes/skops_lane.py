@@ -7,7 +7,7 @@ file refuses it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -76,16 +76,16 @@ def check(data: bytes) -> None:
 class SkopsModel:
     """A scikit-learn estimator that answers with positions in the list of classes, or with numbers."""
 
-    output_shape = (1,)
+    output_shape: tuple[int, ...] = (1,)
 
     def __init__(self, model: Any, classes: Sequence[Any] | None) -> None:
         self._model = model
         self._is_classifier = classes is not None
-        self.input_shape = (int(model.n_features_in_),)
+        self.input_shape: tuple[int, ...] = (int(model.n_features_in_),)
         if classes is not None and hasattr(model, "predict_proba"):
-            self.predict_proba = self._probabilities
+            self.predict_proba: Callable[[Array], Array] = self._probabilities
         if hasattr(model, "partial_fit"):
-            self.finetune = self._finetune
+            self.finetune: Callable[[Array, Array], None] = self._finetune
 
     def predict(self, X: Array) -> Array:
         """Return positions in the list of classes, or numbers."""

@@ -45,7 +45,7 @@ class SkerryError(Exception):
         self.where = where
         self.why = why
         self.todo = todo
-        self.code = code or self.default_code
+        self.code: str = code or self.default_code
 
     def __str__(self) -> str:
         """Return the parts that are known, as one line."""
