@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.report import Row, arguments, show
 
-PARTS = {"text": "_kinds_text"}
+PARTS = {"text": "_kinds_text", "images": "_kinds_images"}
 """Each part is a module with a function ``rows(options) -> list[Row]``."""
 
 

@@ -4,9 +4,9 @@ This component is pure: no files, sockets, clocks, threads or global random stat
 are arguments. Public names are resolved when they are first used, so that importing the component costs
 no more than numpy.
 
-The way through it: ``fit_table`` and ``fit_text`` make an :class:`Rkme` of data; ``mmd2`` compares two in the
-searcher's metric; ``SketchIndex`` finds candidates and ``rank`` orders them exactly; ``mix`` combines the
-best; ``responsibility`` says row by row who should answer. ``docs/specification.md`` has the mathematics.
+The way through it: ``fit_table``, ``fit_text`` and ``fit_image`` make an :class:`Rkme`; ``mmd2`` compares two
+in the searcher's metric; ``SketchIndex`` finds candidates and ``rank`` orders them exactly; ``mix`` combines
+the best; ``responsibility`` says row by row who should answer. ``docs/specification.md`` has the mathematics.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .exposing import Exposure, exposure, require_no_copies, without_copies
     from .fit import fit_table, unreduced
     from .gaussian import GaussianDistance
+    from .image import fit_image, image_features
     from .index import SketchIndex
     from .island import Column, Island
     from .merging import fit_chunks, merge
@@ -63,8 +64,10 @@ _HOMES = {
     "explain": "explaining",
     "exposure": "exposing",
     "fit_chunks": "merging",
+    "fit_image": "image",
     "fit_table": "fit",
     "fit_text": "text",
+    "image_features": "image",
     "kernel_cosine": "metric",
     "merge": "merging",
     "mix": "mixing",
@@ -112,8 +115,10 @@ __all__ = [
     "explain",
     "exposure",
     "fit_chunks",
+    "fit_image",
     "fit_table",
     "fit_text",
+    "image_features",
     "kernel_cosine",
     "merge",
     "mix",

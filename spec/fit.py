@@ -185,7 +185,7 @@ def fit_scale(
     shares = np.full(len(rows), 1 / len(rows)) if shares is None else shares
     if unit_rows:
         scale = Scale.raw(dimension, 1.0, unit_rows=True)
-        return replace(scale, gamma=gamma or median_gamma(scale.embed(rows), shares))
+        return replace(scale, gamma=gamma or median_gamma(scale.embed(rows), shares, unit_rows=True))
     if gamma is not None:
         return Scale(marginals.location, np.ones(dimension), unbounded, float(gamma))
     spread = column_scale(marginals).spread

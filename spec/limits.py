@@ -182,3 +182,12 @@ LANGUAGE_CHARS_MAX: Final = 500
 
 LANGUAGE_CHARS_MIN: Final = 20
 """Characters below which a text alone does not tell its language ("hello world" was taken for Fula)."""
+
+IMAGE_SIDE_MIN: Final = 4
+"""Pixels of an image's side; smaller arrays are something else, such as one image with its channels last."""
+
+IMAGE_SIDE_MAX: Final = 16_384
+"""Pixels of an image's side; larger ones are cut into tiles by whoever uses them."""
+
+IMAGE_VALUES_AT_ONCE_MAX: Final = 1 << 22
+"""Values of the images that are worked on at a time: 16 MiB in float32, and a few such arrays beside it."""

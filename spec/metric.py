@@ -80,7 +80,8 @@ class Scale:
             scale = cls.raw(requirement.dimension, 1.0, unit_rows=True)
         else:
             scale = column_scale(requirement.marginals)
-        gamma = median_gamma(scale.embed(requirement.points), requirement.weights)
+        points = scale.embed(requirement.points)
+        gamma = median_gamma(points, requirement.weights, unit_rows=scale.unit_rows)
         return cls(scale.location, scale.spread, scale.bound, gamma, scale.unit_rows)
 
     @classmethod
@@ -295,10 +296,11 @@ def self_terms(stacked: Floats, weights: Floats, starts: npt.NDArray[np.intp], g
     return np.array([inner(points, share, points, share, gamma) for points, share in parts])
 
 
-def median_gamma(points: Floats, weights: Floats) -> float:
+def median_gamma(points: Floats, weights: Floats, *, unit_rows: bool = False) -> float:
     """Return one over the weighted median squared distance between different points (K, d).
 
-    Where no two points differ it is 1 / (2 d), which standardised independent columns would give.
+    Where no two points differ it is 1 / (2 d), which standardised independent columns would give, or 1 / 2
+    for rows of length one, which those at a right angle would.
     """
     step = -(-len(points) // BANDWIDTH_POINTS_MAX)
     points, weights = points[::step], weights[::step]
@@ -307,7 +309,7 @@ def median_gamma(points: Floats, weights: Floats) -> float:
     mass = weights[first] * weights[second]
     keep = (distances > 0) & (mass > 0)
     if not keep.any():
-        return 1 / float(2 * points.shape[1])
+        return 1 / float(2 if unit_rows else 2 * points.shape[1])
     order = np.argsort(distances[keep])
     cumulated = np.cumsum(mass[keep][order])
     middle = int(np.searchsorted(cumulated, cumulated[-1] / 2))
