@@ -45,6 +45,8 @@ class StateConfig:
         Weights and thresholds of the peer score.
     unvouched_cards_max
         How many cards of owners that nobody vouches for this node keeps in all.
+    token_secret
+        Under which this node makes blob tokens: drawn from the system at every start.
     scheme, work_bits
         How signatures are verified, and the proof of work that first charters need; other than the defaults
         for simulations only.
@@ -56,6 +58,7 @@ class StateConfig:
     host: str = ""
     score: ScoreConfig = field(default_factory=ScoreConfig)
     unvouched_cards_max: int = UNVOUCHED_CARDS_MAX
+    token_secret: bytes = field(default=b"", repr=False)
     scheme: type[SignatureScheme] = Signer
     work_bits: int = WORK_BITS
 

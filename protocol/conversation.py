@@ -56,6 +56,7 @@ from .messages import (
     News,
     Records,
     RosterTips,
+    Token,
     Tree,
     TreeRequest,
     chunk,
@@ -71,6 +72,7 @@ from .repair import RECORDS, Repair
 from .report import REPORT_TYPE
 from .reports import Reports
 from .roster import ROSTER_TYPE
+from .tokens import Tokens
 from .violations import Violation
 
 PUBLIC = b""
@@ -96,6 +98,8 @@ class Conversation:
             self._settled,
         )
         self.groups: Groups = Groups(context, self.owners, self.broadcast, self.indexes, hooks)
+        self.groups = Groups(context, self.owners, self.broadcast, self.indexes, hooks)
+        self.tokens = Tokens(context, self.owners, self._shares_a_group)
         self.membership.is_companion = self.groups.is_member
         self.quota: Quota = Quota(context, self.groups.is_member)
         self.pulls: Pulls = Pulls(context, self._became_whole, self._shares, self.quota.allows)
@@ -126,6 +130,7 @@ class Conversation:
             Missing: self._missing,
             GroupsMessage: self.groups.greeted,
             RosterTips: self.groups.tips,
+            Token: self.tokens.taken,
         }
 
     def receive(self, peer: bytes, frame: bytes) -> None:
@@ -151,6 +156,7 @@ class Conversation:
         self.repair.disconnected(peer)
         self.pulls.disconnected(peer)
         self.groups.disconnected(peer)
+        self.tokens.disconnected(peer)
 
     def verify_record(self, raw: bytes) -> Verified[NodeRecord]:
         """Verify a node record against the charters known; raise ``key-unknown`` when there are none."""
@@ -206,11 +212,15 @@ class Conversation:
             raise RemoteProtocolError(Violation.UNEXPECTED, "a head of a scope not shared", where="head")
         return index
 
+    def _shares_a_group(self, peer: bytes) -> bool:
+        return bool(self.groups.open_to(peer))
+
     def _shares(self, peer: bytes, scope: bytes) -> bool:
         return self.index_for(peer, scope) is not None
 
     def _scope_opened(self, peer: bytes, scope: bytes) -> None:
         """Begin to speak of a group with a peer."""
+        self.tokens.give(peer)
         members = self.groups.groups[scope].members(self.context.wall)
         self.membership.offer_nodes(peer, members)
         self.broadcast.connected(peer, [scope])

@@ -10,7 +10,7 @@ let two readers disagree, so they are closed here before it runs:
 Both need a field that the struct does not have, or has already. In a map of exactly the struct's length such
 a field takes the place of a known one, so the map is refused in any case: as "missing field", or, where
 msgspec meets a deep value first, by its recursion limit. Maps of that length therefore go straight to
-msgspec; any other is walked first.
+msgspec; any other is walked first, and so is every map of a struct with a field that may be missing.
 Structs inside a record are closed (``forbid_unknown_fields``): later versions add fields to the record
 itself.
 
@@ -66,6 +66,8 @@ class Format(Generic[T]):
         config = struct.__struct_config__
         fields = len(struct.__struct_fields__) + (config.tag is not None)
         self._known_start = b"" if config.array_like else _map_start(fields)
+        # Where a field may be missing, a field given twice could stand in its place.
+        self._walk_always = bool(struct.__struct_defaults__) and not config.array_like
 
     def encode(self, value: T) -> bytes:
         """Return the one encoding of a value: all fields, in the struct's order."""
@@ -83,7 +85,7 @@ class Format(Generic[T]):
             raise RemoteProtocolError(
                 Violation.TOO_LARGE, f"{len(data)} bytes of at most {self.bytes_max}", where=self.name
             )
-        if not data.startswith(self._known_start):
+        if self._walk_always or not data.startswith(self._known_start):
             _check_unknown_fields(data, self.name)
         try:
             return self._decoder.decode(data)

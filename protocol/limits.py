@@ -167,6 +167,38 @@ GROUPS_MAX = 16
 ROSTER_TIPS_MAX = 16
 """(W) Tips named in one ``roster`` message."""
 
+POLICY_WORDS_MAX = 16
+"""(W) Lanes, and required fields, of a group's policy."""
+
+INVITE_LEASE_SECONDS_MAX = 90 * 24 * 3600
+"""(W) Longest life of an invite: it lies in a mailbox all the while."""
+
+INVITE_USES_MAX = 128
+"""(W) Uses of one invite: as many as a group has members."""
+
+INVITE_ADDRESSES_MAX = 4
+"""(W) Addresses of the issuing node in an invite: those of its node record."""
+
+INVITE_CHARACTERS_MAX = 2048
+"""(W) Length of an invite as a string; four addresses and a name need about 800."""
+
+REDEMPTION_LEASE_SECONDS = 600
+"""(W) Life of the proof of who redeems an invite: one connection, with clocks that differ (the tolerance is
+added)."""
+
+REDEEM_REQUEST_BYTES_MAX = 64 * 1024
+"""(W) What a newcomer sends: a charter chain, as in a HelloProof, and one record."""
+
+REDEEM_ANSWER_BYTES_MAX = 16 * 1024 * 1024
+"""(W) What makes a newcomer a member: 512 rosters of 16 KiB, and 128 charter chains of 44 KiB at worst."""
+
+TOKEN_SECONDS = 900
+"""(W) Life of the token by which a member's requests for blobs are told from others'. Membership is looked
+up at every request, so this bounds only how long a copied token is of use."""
+
+TOKEN_BYTES_MAX = 256
+"""(W) Length of a token; ours has 104 bytes."""
+
 GROUP_LINKS_MIN = 3
 """Members that a node is connected to for each group, where it knows so many."""
 

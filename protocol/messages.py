@@ -37,6 +37,7 @@ from .limits import (
     NETWORK_CHARACTERS_MAX,
     REMOVED_IDS_MAX,
     ROSTER_TIPS_MAX,
+    TOKEN_BYTES_MAX,
     TREE_BITS_MAX,
 )
 from .node_record import Versions
@@ -150,6 +151,13 @@ class RosterTips(Struct, frozen=True, tag_field="type", tag="roster"):
     tips: Annotated[tuple[Hash, ...], Meta(min_length=1, max_length=ROSTER_TIPS_MAX)]
 
 
+class Token(Struct, frozen=True, tag_field="type", tag="token"):
+    """What the receiver sends with requests for the sender's blobs, so that it is known for a member."""
+
+    token: Annotated[bytes, Meta(max_length=TOKEN_BYTES_MAX)]
+    seconds: Natural
+
+
 MESSAGE_TYPES: tuple[type[Struct], ...] = (
     Hello,
     HelloProof,
@@ -163,6 +171,7 @@ MESSAGE_TYPES: tuple[type[Struct], ...] = (
     Missing,
     Groups,
     RosterTips,
+    Token,
     *EXCHANGE_TYPES,
 )
 """Every message of this version."""

@@ -44,6 +44,7 @@ from .limits import (
     ROSTER_PARENTS_MAX,
     ROSTERS_MAX,
 )
+from .policy import NO_POLICY, GroupPolicy
 from .signing import SignatureScheme, Signer
 from .violations import Violation
 
@@ -77,7 +78,7 @@ class Member(Struct, frozen=True, forbid_unknown_fields=True):
     invited_by: HashOrNone
 
 
-class Roster(Struct, frozen=True):
+class Roster(Struct, frozen=True, omit_defaults=True):
     """One version of a group's member list; ``owner`` is the institution that issued it."""
 
     owner: Hash
@@ -89,6 +90,8 @@ class Roster(Struct, frozen=True):
     name: Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS_MAX)]
     members: Annotated[tuple[Member, ...], Meta(min_length=1, max_length=GROUP_MEMBERS_MAX)]
     parents: Annotated[tuple[Hash, ...], Meta(max_length=ROSTER_PARENTS_MAX)]
+    policy: GroupPolicy = NO_POLICY
+    """What the group asks of learnwares; left out of the bytes when it is empty."""
 
     @property
     def admin_keys(self) -> tuple[bytes, ...]:
@@ -117,6 +120,7 @@ def make_roster(
     name: str = "",
     threshold: int = 0,
     lease: int | None = None,
+    policy: GroupPolicy | None = None,
 ) -> Envelope:
     """Return a roster; with no parents it founds a group.
 
@@ -137,6 +141,8 @@ def make_roster(
         The group's name, and how many admins sign the next roster; as in the first parent when not given.
     lease
         When it stops to count; the longest lease when None.
+    policy
+        What the group asks of learnwares; as in the first parent when None.
 
     Raises
     ------
@@ -154,6 +160,7 @@ def make_roster(
         name=name or ("" if first is None else first.name),
         members=tuple(sorted(members, key=lambda member: member.owner)),
         parents=tuple(sorted(item.hash for item in parents)),
+        policy=policy if policy is not None else (NO_POLICY if first is None else first.policy),
     )
     body = ROSTER.encode(roster)
     try:
@@ -276,6 +283,11 @@ class Rosters:
     def version(self) -> int:
         """The highest version."""
         return max(tip.value.version for tip in self.tips)
+
+    @property
+    def policies(self) -> tuple[GroupPolicy, ...]:
+        """The policies of the tips; a learnware keeps to all of them."""
+        return tuple(tip.value.policy for tip in self.tips)
 
     @property
     def lease(self) -> int:

@@ -58,6 +58,7 @@ from .peers import Peer
 from .score import Score
 from .signing import SignatureScheme
 from .snapshot import Snapshot
+from .tokens import Tokens
 from .why import explain
 
 
@@ -312,6 +313,7 @@ class State:
         self._parts.broadcast.expire()
         self._parts.want_incomplete()
         self._parts.groups.tick()
+        self._parts.tokens.tick()
         self._parts.quota.recount(self._parts.indexes[PUBLIC])
         self._parts.freshness.tick(self._parts.indexes[PUBLIC])
         for index in self._parts.indexes.values():
@@ -369,6 +371,10 @@ class State:
     def groups(self) -> Groups:
         """Return what is known of groups, and who may read what."""
         return self._parts.groups
+
+    def tokens(self) -> Tokens:
+        """Return the blob tokens given and held."""
+        return self._parts.tokens
 
     def owners(self) -> Owners:
         """Return what is known of owners."""

@@ -32,6 +32,18 @@ Routes (all below ``/api/v1``; a bearer token of the scope in brackets; each sco
 ``POST /tokens``            admin      :class:`TokenRequest` -> :class:`TokenGrant`
 ``DELETE /tokens/NAME``     admin      -> :class:`Tokens`
 ``GET  /audit``             admin      :class:`AuditQuery` -> :class:`Audit`
+``GET  /groups``            search     -> :class:`Groups`
+``POST /groups``            admin      :class:`CreateGroupRequest` -> :class:`Members`
+``POST /groups/join``       admin      :class:`JoinRequest` -> :class:`Members`
+``DELETE /groups/G``        admin      -> :class:`Left`
+``GET  /groups/G/members``  search     -> :class:`Members`
+``DELETE .../members/O``    admin      -> :class:`RosterChange`
+``GET  /groups/G/invites``  admin      -> :class:`Invites` (also after ``DELETE .../invites/I``)
+``POST /groups/G/invites``  admin      :class:`InviteRequest` -> :class:`InviteReceipt`
+``POST /groups/G/rotate``   admin      -> :class:`RosterChange`
+``PUT  /groups/G/policy``   admin      :class:`PolicyRequest` -> :class:`RosterChange`
+``GET  .../proposals``      search     -> :class:`Proposals`
+``POST .../proposals/R``    admin      -> :class:`RosterChange`
 ==========================  =========  ===========================================================
 
 Outside of it stand ``GET /healthz`` and ``GET /openapi.json``, which need no token, and ``GET /metrics`` for
@@ -42,6 +54,24 @@ body. Every error is :class:`Problem` with a real status code. Answers to GET ca
 
 from .cards import CardView, Source
 from .common import API_PREFIX, ENDPOINT_FILE, Endpoint, PageQuery, Problem
+from .groups import (
+    CreateGroupRequest,
+    Groups,
+    GroupView,
+    InviteReceipt,
+    InviteRequest,
+    Invites,
+    InviteView,
+    JoinRequest,
+    Left,
+    Members,
+    MemberView,
+    PolicyRequest,
+    PolicyView,
+    Proposal,
+    Proposals,
+    RosterChange,
+)
 from .network import DialRequest, Peers, PeerView, Status
 from .operating import (
     Audit,
@@ -80,20 +110,36 @@ __all__ = [
     "CheckReport",
     "CheckResult",
     "Coverage",
+    "CreateGroupRequest",
     "DialRequest",
     "Endpoint",
     "Event",
     "EventsQuery",
+    "GroupView",
+    "Groups",
     "Hit",
+    "InviteReceipt",
+    "InviteRequest",
+    "InviteView",
+    "Invites",
+    "JoinRequest",
     "LaneAgreement",
     "Learnwares",
+    "Left",
+    "MemberView",
+    "Members",
     "MixView",
     "PageQuery",
     "PeerView",
     "Peers",
+    "PolicyRequest",
+    "PolicyView",
     "Problem",
+    "Proposal",
+    "Proposals",
     "PublishReceipt",
     "PublishRequest",
+    "RosterChange",
     "Scope",
     "SearchAnswer",
     "SearchRequest",

@@ -122,6 +122,7 @@ def test_only_verify_functions_make_a_verified() -> None:
         "card.py",
         "envelope.py",
         "head.py",
+        "invite.py",
         "node_record.py",
         "records.py",
         "report.py",

@@ -62,6 +62,7 @@ from skerry.protocol.messages import (
     News,
     Records,
     RosterTips,
+    Token,
     Tree,
     TreeRequest,
 )
@@ -276,6 +277,7 @@ SAMPLES: tuple[Struct, ...] = (
     Missing(HEAD_HASH),
     Groups(tuple(sorted(sha256(b"tag %d" % number).digest() for number in range(16)))),
     RosterTips(HEAD_HASH, (HEAD_HASH,)),
+    Token(bytes(104), 900),
     Neighbour(alone=True),
     Full(),
     Offer((HEAD_HASH[:8],), wants_offer=True),
