@@ -91,13 +91,19 @@ class Connection:
         return self._exchange("GET", path, extra_seconds=extra)
 
     def post(
-        self, path: str, body: msgspec.Struct, answer: type[Answer], *, extra_seconds: float = 0.0
+        self, path: str, body: msgspec.Struct | None, answer: type[Answer], *, extra_seconds: float = 0.0
     ) -> Answer:
-        """Return the decoded answer to a POST request with a JSON body.
+        """Return the decoded answer to a POST request with a JSON body, or with none.
 
         `extra_seconds` is added to the wait: a search may take as long as it was told to.
         """
-        raw = self._exchange("POST", path, msgspec.json.encode(body), "application/json", extra_seconds)
+        given = b"" if body is None else msgspec.json.encode(body)
+        raw = self._exchange("POST", path, given, "application/json", extra_seconds)
+        return _decode(raw, answer, self.url)
+
+    def put(self, path: str, body: msgspec.Struct, answer: type[Answer]) -> Answer:
+        """Return the decoded answer to a PUT request with a JSON body."""
+        raw = self._exchange("PUT", path, msgspec.json.encode(body), "application/json")
         return _decode(raw, answer, self.url)
 
     def delete(self, path: str, answer: type[Answer]) -> Answer:

@@ -25,6 +25,7 @@ from skerry.protocol import api
 from . import remote
 from .cache import Cache
 from .connection import Absent, Connection, find, segment
+from .groups import Groups
 from .hits import Hit, Hits
 from .publishing import Draft, Words, drafted, upload
 from .requirements import CARD_ID, Requirement, is_file, requirement
@@ -304,6 +305,11 @@ class Network:
             When the node has no such learnware, or none was handed in with it.
         """
         return self._connection.get(f"/checks/{segment(slug)}", api.CheckReport)
+
+    @property
+    def groups(self) -> Groups:
+        """The institutional groups of the node."""
+        return Groups(self._connection)
 
     def status(self) -> api.Status:
         """Return the node at a glance."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 CONFIG_FILE: Final = "config.toml"
 ENVIRONMENT_PREFIX: Final = "SKERRY_"
 ENVIRONMENT: Final = "environment"
+INVITE_VARIABLE: Final = "SKERRY_INVITE"
+"""A short name for ``groups.invites``: what a container is given to join its group."""
 ADDRESS = re.compile(r"^(?P<host>\[[0-9a-fA-F:.]+\]|[^\[\]:#\s]+):(?P<port>\d{1,5})$")
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "::1"})
 WEB: Final = "web"
@@ -88,6 +90,15 @@ class ApiSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = []
 
 
+class GroupsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[groups]``: the institutional groups that this node takes part in."""
+
+    invites: Annotated[
+        list[str],
+        _key("Invites to redeem at the start, for nodes that nobody logs in to; also `SKERRY_INVITE`."),
+    ] = []
+
+
 class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[log]``: what the node writes to stderr."""
 
@@ -100,6 +111,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     node: NodeSection = NodeSection()
     api: ApiSection = ApiSection()
+    groups: GroupsSection = GroupsSection()
     log: LogSection = LogSection()
 
 
@@ -292,7 +304,7 @@ def _flatten(document: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    values = {}
+    values = {"groups.invites": environment[INVITE_VARIABLE]} if INVITE_VARIABLE in environment else {}
     for variable, value in environment.items():
         section, separator, key = variable.removeprefix(ENVIRONMENT_PREFIX).partition("__")
         if variable.startswith(ENVIRONMENT_PREFIX) and separator:

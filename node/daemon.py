@@ -33,6 +33,7 @@ from skerry.protocol.hello import Handshake, Role
 from skerry.protocol.state import State
 
 from .api.application import LocalApi
+from .api.groups import GroupRoutes
 from .api.metrics import Metrics
 from .api.network import NetworkRoutes
 from .api.operating import OperatingRoutes
@@ -46,6 +47,7 @@ from .config import parse_address
 from .directory import PUBLIC, Directory
 from .driver import Driver
 from .folder import write_private
+from .groups.parts import GroupParts
 from .keys import read_keyring
 from .limits import DRAIN_SECONDS_MAX
 from .network.front import front_of
@@ -144,13 +146,24 @@ class Node:
         self._directory = Directory()
         self._sketches = Sketches(folder.sketches)
         self._state = self._new_state()
-        self._driver = Driver(self._state, self._store, self._delivered, self._directory.apply, self._told)
+        self._driver = Driver(self._state, self._store, self._delivered, self._stored, self._told)
         self._transport = Transport(
             self._driver,
             self._new_handshake,
             binding=self._front.binding,
             node_key=self._keyring.signer.public_key,
             proxies=proxies,
+        )
+        self._groups = GroupParts(
+            self._keyring,
+            self._front,
+            proxies,
+            state=self._state,
+            driver=self._driver,
+            store=self._store,
+            transport=self._transport,
+            directory=self._directory,
+            mark=folder.incarnation,
         )
         cache = BlobStore(folder.cache)
         self._specifications = SpecificationCache(self._blobs, cache, self._index, self._directory, proxies)
@@ -166,10 +179,13 @@ class Node:
         self._driver.post(events.AddressesConfigured(tuple(self._config.node.bootstrap)))
         async with asyncio.TaskGroup() as group:
             driving = group.create_task(self._driver.run())
+            await self._groups.start()
+            tending = group.create_task(self._groups.run(self._config.groups.invites))
             async with serving(self._public_application(), self._public, self._front.context):
                 await self._serve_api(announce, stop)
                 await self._transport.close()
             await self._specifications.close()
+            tending.cancel()
             driving.cancel()
 
     def close(self) -> None:
@@ -197,6 +213,7 @@ class Node:
     def _public_application(self) -> web.Application:
         application = web.Application(middlewares=[problems, *self._front.middlewares()])
         self._transport.add_to(application)
+        self._groups.add_to(application)
         BlobRoutes(self._blobs, self._own_blobs.__contains__).add_to(application)
         return application
 
@@ -225,6 +242,7 @@ class Node:
                 *OperatingRoutes(self._audit, self._progress).routes(),
                 *WhyRoutes(self._driver).routes(),
                 *TokenRoutes(tokens, self._audit).routes(),
+                *GroupRoutes(self._groups.service, self._audit).routes(),
             ),
             metrics=self._metrics,
             progress=self._progress,
@@ -243,7 +261,12 @@ class Node:
         for operation in known:
             self._directory.apply(operation)
         front = self._front
-        config = StateConfig(addresses=front.addresses, certificate=front.certificate, host=front.host)
+        config = StateConfig(
+            addresses=front.addresses,
+            certificate=front.certificate,
+            host=front.host,
+            token_secret=secrets.token_bytes(32),
+        )
         rng = random.Random(secrets.randbits(256))  # noqa: S311 - jitter and sampling; keys are not drawn here
         return State(config, keyring.signer, rng, keyring.charters, snapshot)
 
@@ -270,6 +293,11 @@ class Node:
                 self._progress.tell("peer", name, "unreachable")
             case _:
                 pass
+
+    def _stored(self, operation: effects.StoreOperation) -> None:
+        """Take in what was stored."""
+        self._directory.apply(operation)
+        self._groups.stored(operation)
 
     def _delivered(self, what: effects.Delivery) -> None:
         """Take in what the state machine tells the rest of the node."""

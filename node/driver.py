@@ -110,9 +110,9 @@ class Driver:
         self._events.put_nowait(events.Received(peer, frame))
 
     async def publish(
-        self, cards: tuple[bytes, ...] = (), removed: tuple[bytes, ...] = ()
+        self, cards: tuple[bytes, ...] = (), removed: tuple[bytes, ...] = (), scope: bytes = b""
     ) -> effects.Published:
-        """Change this node's catalogue; returns when the new head is durable.
+        """Change this node's catalogue in a scope; returns when the new head is durable.
 
         Raises
         ------
@@ -121,7 +121,7 @@ class Driver:
         Unavailable
             ``E-UNAVAILABLE-PUBLISH`` when no answer came in time; the change may still come about.
         """
-        answer = await self.ask(lambda token: events.Publish(token, cards, removed))
+        answer = await self.ask(lambda token: events.Publish(token, cards, removed, scope))
         if isinstance(answer, effects.PublishRefused):
             raise Refused("The catalogue was not changed", why=answer.why, code="E-REFUSED-PUBLISH")
         assert isinstance(answer, effects.Published)
@@ -147,6 +147,14 @@ class Driver:
                     todo="Look at `skerry list` before publishing again: a change may still come about.",
                     code="E-UNAVAILABLE-PUBLISH",
                 ) from error
+
+    async def take_records(
+        self, envelopes: tuple[bytes, ...], charters: tuple[tuple[bytes, ...], ...] = ()
+    ) -> effects.RecordsTaken:
+        """Have the state machine take records of this node's own people; returns when they are durable."""
+        answer = await self.ask(lambda token: events.TakeRecords(token, envelopes, charters))
+        assert isinstance(answer, effects.RecordsTaken)
+        return answer
 
     @asynccontextmanager
     async def _expected(self, token: int) -> AsyncIterator[asyncio.Future[Answer]]:

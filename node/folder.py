@@ -16,6 +16,7 @@
 ``audit.jsonl``         who did what; only ever appended to
 ``api.json``            while the node runs: how programs on this machine reach it
 ``lock``                held by the running daemon
+``incarnation``         tells this database from an older copy of it; in no backup
 ======================  =====================================================================
 
 Rules of this file:
@@ -59,6 +60,7 @@ class Folder:
         self.audit: Path = root / "audit.jsonl"
         self.endpoint: Path = root / ENDPOINT_FILE
         self.lock_file: Path = root / "lock"
+        self.incarnation: Path = root / "incarnation"
 
     def require(self) -> None:
         """Raise :class:`ConfigError` (``E-CONFIG-FOLDER``) unless a node was initialised here."""

@@ -186,3 +186,27 @@ TOKENS_MAX: Final = 256
 
 TOKENS_FILE_BYTES_MAX: Final = 256 * KIB
 """The file with the named tokens' hashes."""
+
+REDEEM_SECONDS_MAX: Final = 30.0
+"""Longest time for an invite to be redeemed: a roster is signed and stored meanwhile."""
+
+UPKEEP_SECONDS: Final = 60.0
+"""How often an admin's node looks whether rosters need to be renewed, joined or folded in."""
+
+FOLD_SECONDS: Final = 3 * 24 * 3600
+"""Age at which an admission is folded into a roster: well before its seven days end, and seldom enough that a
+group's 512 rosters last for years."""
+
+FOLD_ADMISSIONS_MAX: Final = 48
+"""Admissions that are folded in whatever their age: below the 64 that one registrar may have."""
+
+ROSTER_RENEWAL_SECONDS: Final = 60 * 24 * 3600
+"""Life that a roster still has when it is renewed: a third of 180 days, so that a machine that is off for a
+month does not end its group."""
+
+UPKEEP_STAGGER_SECONDS: Final = 600.0
+"""What each further admin's node waits longer than the one before it, so that one of them acts."""
+
+INVITE_RETRY_SECONDS: Final = (2.0, 5.0, 15.0, 60.0)
+"""Waits between attempts to redeem a configured invite whose issuing node does not answer; the last one
+repeats."""

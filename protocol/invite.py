@@ -69,7 +69,8 @@ class Invite(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[Annotated[str, Meta(max_length=ADDRESS_CHARACTERS_MAX)], ...],
         Meta(min_length=1, max_length=INVITE_ADDRESSES_MAX),
     ]
-    certificate: Hash
+    certificate: HashOrNone
+    """SHA-256 of the issuing node's certificate; empty where the web vouches for the addresses' name."""
     issuer: Key
     """Node key of the issuing node."""
     group: Hash

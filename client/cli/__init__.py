@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typer
 
-from . import demonstration, doctor, operator, owner, packager, searcher, service, tokens
+from . import demonstration, doctor, groups, operator, owner, packager, searcher, service, tokens
 from .session import command
 
 app: typer.Typer = typer.Typer(
@@ -37,6 +37,10 @@ config: typer.Typer = typer.Typer(
     help="The node's configuration.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(config, name="config")
+group = typer.Typer(
+    help="Institutional groups: who shares what with whom.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(group, name="group")
 
 for _verb in (
     operator.init,
@@ -56,6 +60,21 @@ for _verb in (
 ):
     command(app)(_verb)
 command(app, "list")(owner.list_learnwares)
+for group_verb in (
+    groups.create,
+    groups.members,
+    groups.invite,
+    groups.invites,
+    groups.join,
+    groups.leave,
+    groups.remove,
+    groups.rotate,
+    groups.policy,
+    groups.proposals,
+    groups.agree,
+):
+    command(group)(group_verb)
+command(group, "list")(groups.list_groups)
 command(config, "get")(service.config_get)
 command(spec, "show")(owner.show_specification)
 command(token, "list")(tokens.list_tokens)

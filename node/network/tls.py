@@ -149,6 +149,12 @@ class NodeClient:
             url, headers=headers, ssl=self._context, allow_redirects=False, proxy=self._proxy(url)
         )
 
+    def post(self, url: str, body: bytes) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Begin a POST of bytes; redirects are not followed."""
+        return self._session.post(
+            url, data=body, ssl=self._context, allow_redirects=False, proxy=self._proxy(url)
+        )
+
     async def websocket(self, url: str, message_bytes_max: int) -> aiohttp.ClientWebSocketResponse:
         """Open a WebSocket without compression."""
         return await self._session.ws_connect(

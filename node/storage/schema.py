@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, MetaData, String, Table
 
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 """The newest migration; a database at this revision needs none."""
 
 metadata: Final = MetaData()
@@ -79,4 +79,42 @@ checks: Final = Table(
     Column("card", LargeBinary(32), primary_key=True, comment="hash of a card of this node's own"),
     Column("slug", String, nullable=False),
     Column("report", LargeBinary, nullable=False, comment="JSON: what its owner's checks found"),
+)
+
+group_keys = Table(
+    "group_keys",
+    metadata,
+    Column("scope", LargeBinary(32), primary_key=True),
+    Column("key", LargeBinary(32), primary_key=True, comment="public key"),
+    Column("seed", LargeBinary(32), nullable=False, comment="private key that signs the group's rosters"),
+)
+
+invites = Table(
+    "invites",
+    metadata,
+    Column("id", LargeBinary(32), primary_key=True, comment="hash of the secret"),
+    Column("scope", LargeBinary(32), nullable=False, index=True),
+    Column("role", String, nullable=False),
+    Column("uses", Integer, nullable=False),
+    Column("used", Integer, nullable=False),
+    Column("expires", BigInteger, nullable=False, comment="seconds since 1970 UTC"),
+    Column("created", BigInteger, nullable=False, comment="seconds since 1970 UTC"),
+    Column("version", Integer, nullable=False, comment="of the group's rosters when it was made"),
+    Column("void", Boolean, nullable=False),
+)
+
+redemptions = Table(
+    "redemptions",
+    metadata,
+    Column("invite", LargeBinary(32), primary_key=True),
+    Column("owner", LargeBinary(32), primary_key=True),
+    Column("version", Integer, nullable=False, comment="of the group's rosters when the owner came"),
+    Column("at", BigInteger, nullable=False, comment="seconds since 1970 UTC"),
+)
+
+store_marks = Table(
+    "store_marks",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", String, nullable=False),
 )

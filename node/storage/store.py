@@ -110,6 +110,18 @@ class Store:
 
         return await self._run(read)
 
+    async def transact(self, work: Callable[[Connection], Result]) -> Result:
+        """Run `work` in a transaction of the one writer, synced to the disk when this returns."""
+
+        def run() -> Result:
+            with _database_errors(self._path), self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA synchronous=FULL")
+                connection.commit()
+                with connection.begin():
+                    return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._writer, run)
+
     async def _run(self, work: Callable[[Connection], Result]) -> Result:
         """Run `work` in a transaction of the writer's thread."""
 
