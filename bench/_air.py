@@ -94,7 +94,8 @@ def owners(table: pd.DataFrame) -> dict[str, list[Learnware]]:
         for months in SEASONS.values():
             part = own[own["month"].isin(months)]
             model = HistGradientBoostingRegressor(random_state=0).fit(part[COLUMNS].to_numpy(), part[TARGET])
-            found.setdefault(str(station), []).append(as_estimator(model, fit_table(part[COLUMNS])))
+            rkme = fit_table(part[COLUMNS], responses=model.predict)
+            found.setdefault(str(station), []).append(as_estimator(model, rkme))
     return found
 
 

@@ -34,6 +34,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from skerry.errors import SkerryError
 from skerry.spec.rkme import Rkme
+from skerry.spec.shift import SHIFT_MAX, shift
 
 from .base import Reuser, is_classifying
 from .finetune import FineTune, tunable
@@ -43,7 +44,6 @@ from .limits import FOLDS_MAX, FOLDS_MIN
 from .pooling import Average, Routed, Weighted
 from .pruning import EnsemblePruning
 from .selector import JobSelector
-from .shift import SHIFT_MAX, shift
 from .stacking import FeatureAugment, Stacking
 
 Maker = Callable[[Sequence[Learnware]], Reuser]

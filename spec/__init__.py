@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .image import fit_image, image_features
     from .index import SketchIndex
     from .island import Column, Island
+    from .labels import ExpectedLoss, Labelled, expected_loss, weigh_labels
     from .merging import fit_chunks, merge
     from .metric import Scale, kernel_cosine, mmd2
     from .mixing import Mix, mix, responsibility
@@ -40,11 +41,13 @@ _HOMES = {
     "Bridge": "bridging",
     "Column": "island",
     "ColumnShare": "explaining",
+    "ExpectedLoss": "labels",
     "Explanation": "explaining",
     "Exposure": "exposing",
     "Features": "semantic",
     "GaussianDistance": "gaussian",
     "Island": "island",
+    "Labelled": "labels",
     "Marginals": "rkme",
     "Mix": "mixing",
     "NoiseFloor": "explaining",
@@ -61,6 +64,7 @@ _HOMES = {
     "align": "bridging",
     "bridge": "bridging",
     "check_sketch": "sketch",
+    "expected_loss": "labels",
     "explain": "explaining",
     "exposure": "exposing",
     "fit_chunks": "merging",
@@ -84,6 +88,7 @@ _HOMES = {
     "sketch_of": "sketch",
     "text_features": "text",
     "unreduced": "fit",
+    "weigh_labels": "labels",
     "without_copies": "exposing",
 }
 
@@ -91,11 +96,13 @@ __all__ = [
     "Bridge",
     "Column",
     "ColumnShare",
+    "ExpectedLoss",
     "Explanation",
     "Exposure",
     "Features",
     "GaussianDistance",
     "Island",
+    "Labelled",
     "Marginals",
     "Mix",
     "NoiseFloor",
@@ -112,6 +119,7 @@ __all__ = [
     "align",
     "bridge",
     "check_sketch",
+    "expected_loss",
     "explain",
     "exposure",
     "fit_chunks",
@@ -135,6 +143,7 @@ __all__ = [
     "sketch_of",
     "text_features",
     "unreduced",
+    "weigh_labels",
     "without_copies",
 ]
 

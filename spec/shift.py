@@ -21,11 +21,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from skerry.spec.backend import filled
-from skerry.spec.metric import Scale, kernel_block
-from skerry.spec.rkme import Rkme
-
-from .learnware import Floats
+from .backend import filled
+from .metric import Scale, kernel_block
+from .rkme import Floats, Rkme
 
 SHIFT_MAX = 3.0
 """Above it, labelled rows are not taken for a sample of the requirement's data."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skerry.reuse.shift import SHIFT_MAX, shift
 from skerry.spec.fit import fit_table
+from skerry.spec.shift import SHIFT_MAX, shift
 
 
 @pytest.mark.parametrize("seed", range(5))
