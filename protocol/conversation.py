@@ -64,9 +64,11 @@ from .messages import (
 from .messages import Groups as GroupsMessage
 from .node_record import NODE_RECORD, NODE_TYPE, NodeRecord, verify_node_record
 from .owners import Owners
+from .passing import Dial, DialRequest, RangePart, RangeRequest
 from .publishing import Publishing
 from .pulls import PULL, Pulls
 from .quota import Quota
+from .reaching import Reaching
 from .records import KNOWN_TYPES
 from .repair import RECORDS, Repair
 from .report import REPORT_TYPE
@@ -108,6 +110,7 @@ class Conversation:
             context, self.owners, self.broadcast, self._carried_for, self.reports.kept
         )
         self.publishing: Publishing = Publishing(context, self.owners, self._announce)
+        self.reaching: Reaching = Reaching(context, self.owners, self.membership)
         self._handlers: dict[type, Callable[[bytes, Any], object]] = {
             Neighbour: self.membership.neighbour,
             Full: self.membership.refused,
@@ -131,6 +134,10 @@ class Conversation:
             GroupsMessage: self.groups.greeted,
             RosterTips: self.groups.tips,
             Token: self.tokens.taken,
+            DialRequest: self.reaching.dial_requested,
+            Dial: self.reaching.dial,
+            RangeRequest: self.reaching.range_requested,
+            RangePart: self.reaching.range_came,
         }
 
     def receive(self, peer: bytes, frame: bytes) -> None:

@@ -331,6 +331,28 @@ class MayBeCutOff:
     heads: int
 
 
+@dataclass(frozen=True, slots=True)
+class RangeAsked:
+    """A peer asks for a part of a blob: read it, if the peer may have it, and answer with ``RangeRead``."""
+
+    peer: bytes
+    ticket: int
+    root: bytes
+    leaves: bool
+    """Whether the leaf hashes are meant, not the blob."""
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class RangeCame:
+    """Answers :class:`~skerry.protocol.events.AskRange`; empty where there is nothing."""
+
+    peer: bytes
+    ticket: int
+    data: bytes
+
+
 Delivery = (
     CardsChanged
     | Published
@@ -343,6 +365,8 @@ Delivery = (
     | GroupChanged
     | SketchReported
     | MayBeCutOff
+    | RangeAsked
+    | RangeCame
 )
 
 

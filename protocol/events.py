@@ -182,6 +182,36 @@ class Vouch:
     owners: tuple[bytes, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """A connection to a node that cannot be dialled is wanted: have it dial this one."""
+
+    node_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AskRange:
+    """Ask a peer for a part of one of its blobs; :class:`~skerry.protocol.effects.RangeCame` answers."""
+
+    peer: bytes
+    ticket: int
+    """Comes back in the answer."""
+    root: bytes
+    leaves: bool
+    """Whether the leaf hashes are meant, not the blob."""
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class RangeRead:
+    """Answers :class:`~skerry.protocol.effects.RangeAsked`: what was read, nothing when it is not there."""
+
+    peer: bytes
+    ticket: int
+    data: bytes
+
+
 Event = (
     Started
     | WallClock
@@ -198,4 +228,7 @@ Event = (
     | TakeRecords
     | LeaveGroup
     | Vouch
+    | Reach
+    | AskRange
+    | RangeRead
 )

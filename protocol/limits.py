@@ -344,6 +344,22 @@ WORK_PER_SECOND = 2000.0
 WORK_SAVED_MAX = 40_000.0
 """Units that a quiet peer may save up: a first synchronisation."""
 
+RANGE_BYTES_MAX = 32 * 1024
+"""(W) One part of a blob in a message: an eighth of a leaf, and half a frame."""
+
+RANGE_WORK = 4.0
+"""Units for one part of a blob: a peer may have 16 MB/s over its connection."""
+
+DIAL_REQUEST_WORK = 200.0
+"""Units for passing on a dial request: it makes another node open a connection."""
+
+REACH_MAX = 64
+REACH_SECONDS = 30.0
+"""Nodes that this one waits to be dialled by, and for how long."""
+
+VIA_SECONDS = 300
+"""Least time between two own records that differ in ``via`` only; the first names come at once."""
+
 NODE_RECORD_WORK = 4.0
 """Units that a node record costs who asks for it: a kilobyte for eight bytes."""
 

@@ -240,6 +240,16 @@ class Membership:
         for key in self._context.rng.sample(free, max(0, room)):
             self._dial(key)
 
+    def dial_one_of(self, keys: Collection[bytes]) -> None:
+        """Dial the first of some known nodes that may be dialled, is not connected, and is left in peace."""
+        for key in keys:
+            known = self.known.get(key)
+            if known is None or not known.dialable or key in self._context.peers or key in self._dialling:
+                continue
+            if len(self._dialling) < DIALS_MAX and self._rested(key, self._context.now):
+                self._dial(key)
+                return
+
     def offer_nodes(self, key: bytes, owners: Collection[bytes]) -> None:
         """Offer a peer the known records of some owners' nodes."""
         ids = [item for item, node_key in self._ids.items() if self._record(node_key).value.owner in owners]

@@ -41,6 +41,7 @@ from .limits import (
     TREE_BITS_MAX,
 )
 from .node_record import Versions
+from .passing import PASSING_TYPES
 from .tree import CHILD_BYTES, LEAF_BYTES_MAX, LEVEL_MAX, TOP_LEVEL
 from .violations import Violation
 
@@ -173,6 +174,7 @@ MESSAGE_TYPES: tuple[type[Struct], ...] = (
     RosterTips,
     Token,
     *EXCHANGE_TYPES,
+    *PASSING_TYPES,
 )
 """Every message of this version."""
 

@@ -30,12 +30,15 @@ from .envelope import Verified
 from .errors import LocalProtocolError, RemoteProtocolError
 from .events import (
     AddressesConfigured,
+    AskRange,
     Connected,
     ConnectFailed,
     Disconnected,
     Event,
     LeaveGroup,
     Publish,
+    RangeRead,
+    Reach,
     Received,
     Renew,
     SketchVerdict,
@@ -114,6 +117,9 @@ class State:
             Why: self._why,
             TakeRecords: self._parts.take_records,
             LeaveGroup: self._leave,
+            Reach: self._parts.reaching.reach,
+            AskRange: self._parts.reaching.ask_range,
+            RangeRead: self._parts.reaching.range_read,
         }
 
     def handle(self, event: Event, now: float) -> list[Effect]:
@@ -204,6 +210,7 @@ class State:
             addresses=config.addresses,
             certificate=config.certificate,
             host=config.host,
+            via=self._parts.reaching.via(),
         )
         self._own_record = self._parts.verify_record(envelope.to_bytes())
         self._parts.membership.own_record(self._own_record)
@@ -232,6 +239,9 @@ class State:
         self._parts.membership.connected(event.peer, outbound=event.outbound)
         self._parts.membership.admit(record, event.peer)
         self._parts.groups.connected(event.peer, event.session)
+        self._parts.reaching.connected(event.peer)
+        if self._parts.reaching.outdated():
+            self._sign_record()
         for scope in self._parts.scopes_of(event.peer):
             self._parts.publishing.connected(event.peer, scope)
             if event.outbound:
@@ -323,7 +333,10 @@ class State:
         held = {owner for index in self._parts.indexes.values() for owner in index.owners_held()}
         self._parts.owners.make_room({self._owner, *held, *self._parts.membership.owners_known()})
         record = self._own_record
-        if record is not None and self._context.wall - record.value.issued >= NODE_RECORD_RENEWAL_SECONDS:
+        renewal = (
+            record is not None and self._context.wall - record.value.issued >= NODE_RECORD_RENEWAL_SECONDS
+        )
+        if renewal or self._parts.reaching.outdated():
             self._sign_record()
 
     # Reading.

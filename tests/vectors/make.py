@@ -66,6 +66,7 @@ from skerry.protocol.messages import (
     Tree,
     TreeRequest,
 )
+from skerry.protocol.passing import Dial, DialRequest, RangePart, RangeRequest
 from skerry.protocol.reconcile import Listed, Range
 from skerry.protocol.report import make_report
 from skerry.protocol.roster import GroupRole, Member, Rosters, make_roster
@@ -296,6 +297,10 @@ SAMPLES: tuple[Struct, ...] = (
     IHave(b"", (HEAD_HASH,)),
     Graft(b"", HEAD_HASH),
     Prune(b""),
+    DialRequest(NODE.public_key),
+    Dial(NODE.public_key),
+    RangeRequest(7, HEAD_HASH, leaves=False, offset=32768, length=32768),
+    RangePart(7, HEAD_HASH),
 )
 """At least one of every message of version 1, but for those of the handshake."""
 
