@@ -117,7 +117,7 @@ def _leaf_list(cache: BlobStore, root: bytes, size: int, source: Source, address
             return tree.leaves
     connection = connect(source, address)
     try:
-        connection.request("GET", f"/blob/{root.hex()}/leaves")
+        connection.request("GET", f"{source.prefix}/blob/{root.hex()}/leaves")
         response = connection.getresponse()
         _expect(response, address, *_WHOLE)
         raw = response.read(leaf_count(size) * HASH_BYTES + 1)
@@ -171,7 +171,7 @@ class _Download:
     def _fetch_run(self, connection: http.client.HTTPSConnection, run: range) -> None:
         size = self._partial.tree.size
         first, last = run.start * LEAF_BYTES, min(run.stop * LEAF_BYTES, size) - 1
-        path = f"/blob/{self._partial.tree.root.hex()}"
+        path = f"{self._source.prefix}/blob/{self._partial.tree.root.hex()}"
         connection.request("GET", path, headers={"Range": f"bytes={first}-{last}"})
         response = connection.getresponse()
         whole = last - first + 1 == size

@@ -37,6 +37,8 @@ LOOPBACK_HOSTS: Final = frozenset({"localhost", "::1"})
 WEB: Final = "web"
 """Stands for the certificate hash of a node that the web's authorities vouch for, by its host name."""
 BOOTSTRAP = re.compile(r"^(?P<address>[^#\s]+)#(?P<certificate>[0-9a-f]{64}|web)$")
+SWITCH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+"""How the environment says yes and no."""
 PROXY = re.compile(r"^http://(?:[^@/\s]+@)?[^/\s:]+:\d{1,5}/?$")
 
 
@@ -59,6 +61,16 @@ class NodeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         list[str],
         _key("Nodes to connect to first, `host:port#certificate-hash`, as `skerry status` prints them."),
     ] = []
+    dialable: Annotated[
+        bool,
+        _key(
+            "Whether others can connect to this node; if not (behind NAT) it is reached through up to three "
+            "peers that it names."
+        ),
+    ] = True
+    relay: Annotated[
+        bool, _key("Whether this node passes on blobs of connected nodes that cannot be dialled.")
+    ] = True
     host: Annotated[
         str,
         _key(
@@ -338,13 +350,16 @@ def _unknown(name: str, names: Sequence[str], path: Path) -> ConfigError:
 
 
 def _convert(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Nest dotted names, and split text at commas where a list is wanted."""
+    """Nest dotted names; of text, split lists at commas and read switches."""
     lists = {key.name for key in KEYS if isinstance(key.default, list)}
+    switches = {key.name for key in KEYS if isinstance(key.default, bool)}
     nested: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         section, _, key = name.partition(".")
         if name in lists and isinstance(value, str):
             value = [part.strip() for part in value.split(",") if part.strip()]
+        elif name in switches and isinstance(value, str):
+            value = SWITCH.get(value.strip().lower(), value)
         nested.setdefault(section, {})[key] = value
     return nested
 

@@ -52,6 +52,7 @@ from .keys import read_keyring
 from .limits import DRAIN_SECONDS_MAX
 from .network.front import front_of
 from .network.listening import address_of, bind, serving
+from .network.ranges import Ranges
 from .network.transport import Transport
 from .network.ways import Proxies
 from .progress import Progress
@@ -62,6 +63,7 @@ from .search.sketches import Sketches
 from .storage.store import Store
 from .transfer.blobs_http import BlobRoutes
 from .transfer.fetching import SpecificationCache
+from .transfer.relay import RelayRoutes
 from .view import NodeView
 
 if TYPE_CHECKING:
@@ -143,7 +145,7 @@ class Node:
         self._progress = Progress()
         self._index = CardIndex()
         self._own_blobs = OwnBlobs((PUBLIC, self._keyring.signer.public_key))
-        self._directory = Directory()
+        self._directory = Directory(self._front.source(self._keyring.signer.public_key))
         self._sketches = Sketches(folder.sketches)
         self._state = self._new_state()
         self._driver = Driver(self._state, self._store, self._delivered, self._stored, self._told)
@@ -166,7 +168,16 @@ class Node:
             mark=folder.incarnation,
         )
         cache = BlobStore(folder.cache)
-        self._specifications = SpecificationCache(self._blobs, cache, self._index, self._directory, proxies)
+        self._ranges = Ranges(
+            self._driver,
+            self._transport,
+            self._blobs,
+            self._own_blobs.__contains__,
+            dialable=bool(self._front.addresses),
+        )
+        self._specifications = SpecificationCache(
+            self._blobs, cache, self._index, self._directory, proxies, self._ranges
+        )
         self._view = NodeView(
             self._keyring, self._state, self._index, self._directory, self._transport, self._front.bootstrap
         )
@@ -215,6 +226,8 @@ class Node:
         self._transport.add_to(application)
         self._groups.add_to(application)
         BlobRoutes(self._blobs, self._own_blobs.__contains__).add_to(application)
+        if self._config.node.relay:
+            RelayRoutes(self._ranges, self._state, self._directory).add_to(application)
         return application
 
     def _new_api(self) -> LocalApi:
@@ -306,6 +319,10 @@ class Node:
                 self._sketches.submit(self._index.apply(what))
                 self._own_blobs.apply(what)
                 self._progress.tell("index", what.node_key.hex(), "changed", len(what.added), len(what.added))
+            case effects.RangeAsked():
+                self._ranges.asked(what)
+            case effects.RangeCame():
+                self._ranges.came(what)
             case effects.OwnKeyElsewhere(scope, epoch, seq):
                 log.error(
                     "another daemon signs with this node's key", scope=scope.hex(), epoch=epoch, seq=seq

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from skerry.protocol import effects
 from skerry.protocol.api import Source
 from skerry.protocol.charter import CHARTER
@@ -24,9 +26,16 @@ PUBLIC = b""
 
 
 class Directory:
-    """Owners, nodes and heads by their keys."""
+    """Owners, nodes and heads by their keys.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    here
+        How programs of this machine fetch from this node, where it relays for them.
+    """
+
+    def __init__(self, here: Source | None = None) -> None:
+        self._here = here
         self.nodes: dict[bytes, NodeRecord] = {}
         self.heads: dict[tuple[bytes, bytes], Head] = {}
         """By (scope, node key)."""
@@ -54,7 +63,22 @@ class Directory:
 
     def sources(self, node_keys: Iterable[bytes]) -> list[Source]:
         """Return how to reach those of the nodes whose record is known."""
-        return [_source(self.nodes[key]) for key in sorted(node_keys) if key in self.nodes]
+        known = [self.nodes[key] for key in sorted(node_keys) if key in self.nodes]
+        return [source for record in known for source in self._sources(record)]
+
+    def hidden(self, node_key: bytes) -> bool:
+        """Return whether a node is known that cannot be dialled."""
+        record = self.nodes.get(node_key)
+        return record is not None and not record.addresses
+
+    def _sources(self, record: NodeRecord) -> list[Source]:
+        """Return a node itself, or who relays for it: this node first, then those that it names."""
+        if record.addresses:
+            return [_source(record)]
+        named = [_source(self.nodes[key]) for key in record.via if key in self.nodes]
+        relays = [*([self._here] if self._here is not None else []), *named]
+        prefix = f"/relay/{record.node_key.hex()}"
+        return [msgspec.structs.replace(relay, prefix=prefix) for relay in relays if relay.addresses]
 
 
 def _source(record: NodeRecord) -> Source:

@@ -107,6 +107,31 @@ STORE_BATCH_MAX: Final = 256
 TIMERS_MAX: Final = 65536
 """Timers pending at one time; the state machine has one for each name and bounds the names."""
 
+RANGES_PER_PEER_MAX: Final = 8
+"""Pieces of blobs under way on one gossip connection: 256 KiB, so that news waits for little."""
+
+RANGES_READ_MAX: Final = 64
+"""Pieces being read for peers at one time; each is 32 KiB."""
+
+RANGE_SECONDS_MAX: Final = 15.0
+"""Longest wait for one piece of a blob over a gossip connection."""
+
+REACH_WAIT_SECONDS: Final = 8.0
+"""How long whoever needs a node that cannot be dialled waits for it to open a connection."""
+
+REACH_POLL_SECONDS: Final = 0.05
+"""How often that wait looks."""
+
+RELAYS_MAX: Final = 8
+"""Blobs relayed at one time; each holds a leaf."""
+
+RELAYED_MAX: Final = 64
+"""Nodes whose blobs' sizes are kept at hand for relaying."""
+
+RELAY_BYTES_PER_SECOND: Final = 4 * MIB
+RELAY_BYTES_SAVED_MAX: Final = 2 * 1024 * MIB
+"""What is relayed for all nodes together: a favour must not take an institution's whole line."""
+
 PUBLISH_SECONDS_MAX: Final = 30.0
 """Longest time from a change of the own catalogue to its durable head, the wait for peers after a start
 included."""

@@ -130,7 +130,7 @@ def _status_lines(status: Status) -> list[tuple[str, object]]:
         ("owner", status.owner),
         ("node key", status.node_key),
         ("version", status.version),
-        ("reach it at", status.bootstrap),
+        ("reach it at", status.bootstrap or "through the peers that its record names"),
         ("up for", _age(time.time() - status.started)),
         ("learnwares", f"{status.learnwares} own, {status.cards} of {status.owners} owners in the index"),
         ("peers", f"{status.peers_connected} connected, {status.peers_known} known"),

@@ -17,7 +17,8 @@ from aiohttp.typedefs import Handler, Middleware
 
 from skerry.errors import Refused
 from skerry.node.config import WEB
-from skerry.protocol.node_record import host_binding
+from skerry.protocol.api import Source
+from skerry.protocol.node_record import MODE_PINNED, MODE_WEB, host_binding
 
 from .listening import address_of
 from .tls import server_context
@@ -40,7 +41,9 @@ class Front:
     Parameters
     ----------
     addresses
-        ``host:port`` under which others reach the node.
+        ``host:port`` under which others reach the node; none when it cannot be dialled.
+    here
+        ``host:port`` under which programs of this machine reach it.
     certificate
         The SHA-256 of the certificate that is shown; empty where the host name counts.
     host
@@ -52,6 +55,7 @@ class Front:
     """
 
     addresses: tuple[str, ...]
+    here: str
     certificate: bytes
     host: str
     context: ssl.SSLContext | None
@@ -64,8 +68,15 @@ class Front:
 
     @property
     def bootstrap(self) -> str:
-        """What others configure to reach this node."""
+        """What others configure to reach this node; empty when it cannot be dialled."""
+        if not self.addresses:
+            return ""
         return f"{self.addresses[0]}#{self.certificate.hex() or WEB}"
+
+    def source(self, node_key: bytes) -> Source:
+        """Return how programs of this machine fetch from this node."""
+        mode = MODE_WEB if self.host else MODE_PINNED
+        return Source(node_key.hex(), [self.here], mode, self.certificate.hex(), self.host)
 
     def middlewares(self) -> tuple[Middleware, ...]:
         """Return what every request of the public listener passes through."""
@@ -88,9 +99,12 @@ def front_of(section: NodeSection, folder: Folder, listening: socket.socket, cer
     """
     if section.host:
         addresses = tuple(section.advertise) or (f"{section.host}:{HTTPS_PORT}",)
-        return Front(addresses, b"", section.host, None, tuple(section.proxied_from) or LOOPBACK)
-    addresses = tuple(section.advertise) or (address_of(listening),)
-    return Front(addresses, certificate, "", server_context(folder))
+        return Front(
+            addresses, addresses[0], b"", section.host, None, tuple(section.proxied_from) or LOOPBACK
+        )
+    here = address_of(listening)
+    addresses = tuple(section.advertise) or (here,)
+    return Front(addresses if section.dialable else (), here, certificate, "", server_context(folder))
 
 
 def _only_from(networks: tuple[str, ...]) -> Middleware:

@@ -82,7 +82,7 @@ def parse_root(name: str) -> bytes:
 async def _send_file(request: web.Request, file: BinaryIO, size: int, etag: str) -> web.StreamResponse:
     """Answer with the asked-for range of `file`, or all of it; closes the file."""
     with file:
-        start, stop = _range(request, size)
+        start, stop = byte_range(request, size)
         response = web.StreamResponse(status=200 if (start, stop) == (0, size) else 206)
         response.content_type = BINARY
         response.content_length = stop - start
@@ -103,8 +103,16 @@ async def _send_file(request: web.Request, file: BinaryIO, size: int, etag: str)
         return response
 
 
-def _range(request: web.Request, size: int) -> tuple[int, int]:
-    """Return the first byte asked for and the one after the last."""
+def byte_range(request: web.Request, size: int) -> tuple[int, int]:
+    """Return the first byte asked for and the one after the last.
+
+    Raises
+    ------
+    BadRequest
+        ``E-API-REQUEST``: the range cannot be read.
+    HTTPRequestRangeNotSatisfiable
+        It lies past the end.
+    """
     try:
         asked = request.http_range
     except ValueError as error:

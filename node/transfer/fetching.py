@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from skerry.node.directory import Directory
+    from skerry.node.network.ranges import Ranges
     from skerry.node.search.index import CardIndex, Entry
     from skerry.package.blobs import BlobStore
     from skerry.protocol.api import Source
@@ -61,16 +62,25 @@ class SpecificationCache:
         Which cards name a blob, and how to reach their nodes.
     proxies
         The proxy that outgoing connections take.
+    ranges
+        How nodes that cannot be dialled are asked.
     """
 
     def __init__(
-        self, own: BlobStore, cache: BlobStore, index: CardIndex, directory: Directory, proxies: Proxies
+        self,
+        own: BlobStore,
+        cache: BlobStore,
+        index: CardIndex,
+        directory: Directory,
+        proxies: Proxies,
+        ranges: Ranges,
     ) -> None:
         self._own = own
         self._cache = cache
         self._index = index
         self._directory = directory
         self._fetcher = Fetcher(proxies)
+        self._ranges = ranges
         self._running: dict[bytes, asyncio.Task[bytes]] = {}
         self._used: OrderedDict[bytes, int] = OrderedDict(
             (root, cache.path(root).stat().st_size) for root in cache.roots()
@@ -117,13 +127,26 @@ class SpecificationCache:
 
     async def _fetch(self, entry: Entry) -> bytes:
         blob = entry.card.specification
-        sources = self._directory.sources(node_key for _, node_key in entry.places)
-        data = await self._fetcher.fetch(blob.root, blob.size, sources)
+        data = await self._over_connections(entry)
+        if data is None:
+            sources = self._directory.sources(node_key for _, node_key in entry.places)
+            data = await self._fetcher.fetch(blob.root, blob.size, sources)
         await asyncio.to_thread(self._cache.put_bytes, data)
         self._used[blob.root] = blob.size
         self._used_bytes += blob.size
         self._make_room()
         return data
+
+    async def _over_connections(self, entry: Entry) -> bytes | None:
+        """Return the blob from a node that cannot be dialled, over a connection with it; None without one."""
+        blob = entry.card.specification
+        for _, node_key in entry.places:
+            if self._directory.hidden(node_key) and blob.size <= SPECIFICATION_BYTES_MAX:
+                try:
+                    return await self._ranges.whole(node_key, blob.root, blob.size)
+                except SkerryError as error:
+                    log.info("no specification over a connection", peer=node_key.hex(), error=str(error))
+        return None
 
     def _make_room(self) -> None:
         while self._used_bytes > CACHE_BYTES_MAX:
@@ -155,7 +178,7 @@ class Fetcher:
                 way = of_source(source)
                 for address in way.addresses:
                     try:
-                        return await self._try(root, size, way, address)
+                        return await self._try(root, size, way, address, source.prefix)
                     except (aiohttp.ClientError, OSError, TimeoutError, SkerryError) as error:
                         reasons.append(f"{address}: {reason(error)}")
         raise Unavailable(
@@ -171,12 +194,12 @@ class Fetcher:
         while self._clients:
             await self._clients.popitem()[1].aclose()
 
-    async def _try(self, root: bytes, size: int, way: Way, address: str) -> bytes:
+    async def _try(self, root: bytes, size: int, way: Way, address: str, prefix: str) -> bytes:
         if time.monotonic() < self._failed.get(address, 0.0):
             raise Unavailable("it failed a moment ago")
         try:
             client = await self._client(way)
-            data = await _download(client, f"https://{address}/blob/{root.hex()}", root, size)
+            data = await _download(client, f"https://{address}{prefix}/blob/{root.hex()}", root, size)
         except (aiohttp.ClientError, OSError, TimeoutError, SkerryError):
             self._failed[address] = time.monotonic() + FETCH_FAILURE_SECONDS
             raise

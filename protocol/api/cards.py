@@ -16,6 +16,8 @@ class Source(msgspec.Struct, frozen=True):
     certificate: str
     """SHA-256 of the certificate for ``pinned``; empty for ``web``."""
     host: str = ""
+    prefix: str = ""
+    """What comes before ``/blob/`` in a path; a node that relays for the owner has one."""
 
 
 class CardView(msgspec.Struct, frozen=True):
