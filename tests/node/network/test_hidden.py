@@ -69,7 +69,11 @@ def test_what_a_hidden_node_publishes_is_fetched_over_its_own_connections(
     assert fetch(BlobStore(tmp_path / "a"), root, size, sources[:1]).read_bytes() == PACKAGE
 
     # Neither can dial the other: the peer that the owner names relays.
-    eventually("the owner names it", lambda: len(_sources(searcher)) == 2)
+    found = {"requirement": rkme(2).to_bytes()}
+    eventually(
+        "the owner's record names the relay",
+        lambda: [len(hit.sources) for hit in searcher.search(**found).hits] == [2],
+    )
     here, relay = _sources(searcher)
     assert [here.addresses, relay.addresses] != [here.addresses, here.addresses]
     assert fetch(BlobStore(tmp_path / "b"), root, size, [relay]).read_bytes() == PACKAGE
