@@ -28,14 +28,10 @@ from .envelope import RECORD_HEADER, Envelope, Verified, open_envelope
 from .errors import RemoteProtocolError
 from .events import TakeRecords
 from .exchange import (
-    Full,
     Graft,
     IHave,
-    Neighbour,
     Newest,
     NewestRequest,
-    NodesRequest,
-    Offer,
     Prune,
     Ranges,
     RecordsRequest,
@@ -64,7 +60,6 @@ from .messages import (
 from .messages import Groups as GroupsMessage
 from .node_record import NODE_RECORD, NODE_TYPE, NodeRecord, verify_node_record
 from .owners import Owners
-from .passing import Dial, DialRequest, RangePart, RangeRequest
 from .publishing import Publishing
 from .pulls import PULL, Pulls
 from .quota import Quota
@@ -100,7 +95,6 @@ class Conversation:
             self._settled,
         )
         self.groups: Groups = Groups(context, self.owners, self.broadcast, self.indexes, hooks)
-        self.groups = Groups(context, self.owners, self.broadcast, self.indexes, hooks)
         self.tokens = Tokens(context, self.owners, self._shares_a_group)
         self.membership.is_companion = self.groups.is_member
         self.quota: Quota = Quota(context, self.groups.is_member)
@@ -112,10 +106,7 @@ class Conversation:
         self.publishing: Publishing = Publishing(context, self.owners, self._announce)
         self.reaching: Reaching = Reaching(context, self.owners, self.membership)
         self._handlers: dict[type, Callable[[bytes, Any], object]] = {
-            Neighbour: self.membership.neighbour,
-            Full: self.membership.refused,
-            Offer: self.membership.offered,
-            NodesRequest: self.membership.requested,
+            **self.membership.handlers(),
             Digest: self.repair.digest,
             Ranges: self.repair.ranges,
             RecordsRequest: self.repair.requested,
@@ -134,10 +125,7 @@ class Conversation:
             GroupsMessage: self.groups.greeted,
             RosterTips: self.groups.tips,
             Token: self.tokens.taken,
-            DialRequest: self.reaching.dial_requested,
-            Dial: self.reaching.dial,
-            RangeRequest: self.reaching.range_requested,
-            RangePart: self.reaching.range_came,
+            **self.reaching.handlers(),
         }
 
     def receive(self, peer: bytes, frame: bytes) -> None:

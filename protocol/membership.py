@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from .addresses import is_global, network_of
 from .charter import ROLE_SERVE
@@ -105,6 +106,15 @@ class Membership:
         self._rejoin_at = 0.0
         self.is_companion: Callable[[bytes], bool] = _no_companion
         """Whether an owner is in a group of ours: such nodes are kept in mind and taken in first."""
+
+    def handlers(self) -> dict[type, Callable[[bytes, Any], object]]:
+        """Return what deals with each message that concerns membership alone."""
+        return {
+            Neighbour: self.neighbour,
+            Full: self.refused,
+            Offer: self.offered,
+            NodesRequest: self.requested,
+        }
 
     # Starting.
 

@@ -16,6 +16,9 @@ Rules of this file:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from .context import Context
 from .effects import RangeAsked, RangeCame
 from .events import AskRange, RangeRead, Reach
@@ -36,6 +39,15 @@ class Reaching:
         self._membership = membership
         self._wanted: dict[bytes, float] = {}
         """Node that shall dial this one -> until when it is wanted."""
+
+    def handlers(self) -> dict[type, Callable[[bytes, Any], object]]:
+        """Return what deals with each of the messages of :mod:`.passing`."""
+        return {
+            DialRequest: self.dial_requested,
+            Dial: self.dial,
+            RangeRequest: self.range_requested,
+            RangePart: self.range_came,
+        }
 
     # The own record.
 
