@@ -89,6 +89,7 @@ class Conversation:
         self.broadcast: Broadcast = Broadcast(context)
         hooks = Hooks(
             self._scope_opened,
+            self._joined,
             self._scope_closed,
             self.repair.send_digest,
             self.membership.seek,
@@ -221,6 +222,9 @@ class Conversation:
         self.broadcast.connected(peer, [scope])
         self.publishing.connected(peer, scope)
         self.repair.send_digest(peer, scope)
+
+    def _joined(self, scope: bytes) -> None:
+        self.publishing.joined(scope)
 
     def _scope_closed(self, peer: bytes, scope: bytes) -> None:
         """Speak of a group with a peer no more."""

@@ -107,6 +107,8 @@ class Hooks:
 
     opened: Callable[[bytes, bytes], None]
     """A scope opens: (peer, scope)."""
+    joined: Callable[[bytes], None]
+    """This node takes part in a group from now on, perhaps not for the first time."""
     closed: Callable[[bytes, bytes], None]
     """A scope closes: (peer, scope)."""
     compare: Callable[[bytes, bytes], None]
@@ -144,6 +146,8 @@ class Groups:
         self._indexes = indexes
         self._hooks = hooks
         self._greetings: dict[bytes, Greeting] = {}
+        self._asked: dict[tuple[bytes, bytes], frozenset[bytes]] = {}
+        """(peer, group) -> rosters that the peer named, not known here, when it was last asked for them."""
         self._left: set[bytes] = set()
         """Groups that this node left; peers may not have heard of it yet."""
         self.groups: dict[bytes, Group] = {}
@@ -161,6 +165,8 @@ class Groups:
     def disconnected(self, peer: bytes) -> None:
         """Forget a peer."""
         self._greetings.pop(peer, None)
+        for place in [place for place in self._asked if place[0] == peer]:
+            del self._asked[place]
         for group in self.groups.values():
             if peer in group.open_to:
                 group.open_to.remove(peer)
@@ -215,11 +221,12 @@ class Groups:
     def tips(self, peer: bytes, message: RosterTips) -> None:
         """Compare rosters with a peer: send those that it lacks, or note that both have the same."""
         group = self.groups.get(message.scope)
-        if group is None or not self.told(peer, message.scope):
+        if group is None or not self.told(peer, message.scope) or not self._context.pays(peer, 1):
             return
         standing = group.standing(self._context.peers[peer].owner, self._context.wall)
         if standing is None:
             return
+        self._ask_for(peer, group, message.tips)
         if set(message.tips) == {tip.hash for tip in group.rosters.tips}:
             if standing.role.rank >= GroupRole.REGISTRAR.rank:
                 self._refreshed(group)
@@ -249,7 +256,9 @@ class Groups:
         known = scope in self.groups and (peer is None or self.told(peer, scope))
         if known and envelope.type == ADMISSION_TYPE:
             return self._take_admission(self.groups[scope], peer, raw, own=own)
-        if known and not self.groups[scope].rosters.add(raw, self._context.wall):
+        if known and not self._add(self.groups[scope], peer, raw, envelope.hash):
+            return False
+        if not known and peer is not None and self.may_have_been_shared(peer, scope):
             return False
         if not known and (peer is not None or envelope.type != ROSTER_TYPE):
             raise RemoteProtocolError(Violation.UNEXPECTED, "of a group not shared", where=envelope.type)
@@ -258,6 +267,25 @@ class Groups:
         self._context.store(PutRecord(scope, envelope.hash, raw, own))
         self._adopted(self.groups[scope], peer, raw)
         return True
+
+    def _add(self, group: Group, peer: bytes | None, raw: bytes, digest: bytes) -> bool:
+        """Add a roster; whose parents are not known here, they are asked for."""
+        try:
+            return group.rosters.add(raw, self._context.wall)
+        except RemoteProtocolError as error:
+            if peer in self._members_told(group) and error.violation is Violation.PARENTS_UNKNOWN:
+                self._ask_for(peer, group, (digest,))
+            raise
+
+    def _ask_for(self, peer: bytes, group: Group, named: Iterable[bytes]) -> None:
+        """Tell this node's tips to who names rosters that are not known here: it sends what lies between.
+
+        Once for the same names, so that two nodes that cannot agree do not go on for ever.
+        """
+        unknown = frozenset(named) - group.rosters.known.keys()
+        if unknown and self._asked.get((peer, group.id)) != unknown:
+            self._asked[peer, group.id] = unknown
+            self._tell(peer, group)
 
     def _join(self, first: bytes) -> None:
         if len(self.groups) >= GROUPS_MAX:
@@ -271,6 +299,7 @@ class Groups:
         self._indexes[rosters.group] = index
         group = self.groups[rosters.group] = Group(rosters, index, admissions)
         self._left.discard(group.id)
+        self._hooks.joined(group.id)
         if not self._context.loading:
             # Who joins had the rosters from a registrar just now.
             self._refreshed(group)
@@ -384,12 +413,14 @@ class Groups:
         ended = [
             key
             for key, held in group.index.heads.items()
-            if not self.may_publish(group.id, held.head.value.owner)
+            if key != self._context.key and not self.may_publish(group.id, held.head.value.owner)
         ]
         for key in ended:
             self._context.note(key, Because.REFUSED, f"{Violation.NOT_MEMBER}: by the newest roster")
             group.index.drop(key)
         self._hooks.dropped(group.index, ended)
+        # What was accepted is not lost: who is let in again shows it again.
+        group.index.enter_own()
 
     def serves(self, group: Group) -> bool:
         """Return whether this node may serve a group now (rule 3)."""

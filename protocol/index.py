@@ -143,6 +143,10 @@ class Index:
 
     # Looking up.
 
+    def takes(self, owner: bytes) -> bool:
+        """Return whether an owner may show cards here."""
+        return self._may_publish is None or self._may_publish(owner)
+
     def holder(self, head: bytes) -> Held | None:
         """Return what is held for the key that signed a head, given the head's hash."""
         key = self._by_hash.get(head)
@@ -181,7 +185,7 @@ class Index:
         trust = self._owners.get(value.owner)
         if trust is None or value.epoch > trust.charter.epoch:
             return Outcome.NO_CHARTERS, value.node_key
-        if self._may_publish is not None and not self._may_publish(value.owner):
+        if not self.takes(value.owner) and value.node_key != self._context.key:
             raise RemoteProtocolError(Violation.NOT_MEMBER, "by the newest roster", where="head")
         return self._hold(verify_head(raw, trust, self._context.wall)), value.node_key
 
@@ -240,9 +244,21 @@ class Index:
         statement = held.head.hash
         if held.other is not None:
             statement = tagged_hash("skerry/disputed/1", statement)
+        if not self.takes(value.owner):
+            self.set.remove(key)
+            return
         self.set.put(key, SetEntry(value.epoch, value.seq, statement))
         if value.owner not in self.set:
             self.put_charters(value.owner)
+
+    def enter_own(self) -> None:
+        """Have this node's own head in the set as long as its owner may show cards here, and only then.
+
+        Its catalogue is kept meanwhile: it may be the only copy.
+        """
+        held = self.heads.get(self._context.key)
+        if held is not None and self.takes(held.head.value.owner) != (self._context.key in self.set):
+            self._enter(self._context.key, held)
 
     def put_charters(self, owner: bytes) -> None:
         """Enter an owner's charters into the set."""

@@ -122,7 +122,7 @@ class Membership:
         """Take over what the disk holds; what was dialled before the restart may be dialled again."""
         for record in records:
             if record.value.node_key != self._context.key:
-                self._know(record, dialable=True)
+                self._know(record, dialable=bool(record.value.addresses))
         self._anchors = anchors
 
     def own_record(self, record: Verified[NodeRecord]) -> None:

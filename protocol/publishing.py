@@ -53,6 +53,8 @@ class Publishing:
         self._announce = announce
         self._waiting: deque[tuple[Index, Publish]] = deque()
         self._asked_since: float | None = None
+        self._joined_at: dict[bytes, float] = {}
+        """Group -> when this node began to take part, monotonic seconds."""
         self._answered: set[bytes] = set()
         """Scopes in which a peer told this node's own newest head, or there is nobody to ask."""
         self.has_signed: bool = False
@@ -72,6 +74,12 @@ class Publishing:
         """Begin to wait for what peers know of this node; ``owner`` is its owner's id."""
         self._owner = owner
         self._asked_since = self._context.now
+        self._context.timer(TimerKind.OWN_HEAD, OWN_HEAD_SECONDS)
+
+    def joined(self, scope: bytes) -> None:
+        """Ask anew in a group that this node joins: it may have been in it before, and forgotten."""
+        self._answered.discard(scope)
+        self._joined_at[scope] = self._context.now
         self._context.timer(TimerKind.OWN_HEAD, OWN_HEAD_SECONDS)
 
     def connected(self, peer: bytes, scope: bytes) -> None:
@@ -106,7 +114,7 @@ class Publishing:
         """Sign the own head anew when it is due."""
         held = index.heads.get(self._context.key)
         due = held is not None and (force or renewal_due(held.head.value, self._context.wall))
-        if held is None or not due or not self._may_sign(index):
+        if held is None or not due or not index.takes(self._owner) or not self._may_sign(index):
             return
         try:
             change = self._sign(index, [], [])
@@ -125,7 +133,7 @@ class Publishing:
         return {"publications": len(self._waiting)}
 
     def _may_sign(self, index: Index) -> bool:
-        waited = self._context.now - (self._asked_since or 0.0)
+        waited = self._context.now - self._joined_at.get(index.scope, self._asked_since or 0.0)
         if index.scope not in self._answered and waited < OWN_HEAD_SECONDS:
             return False
         held = index.heads.get(self._context.key)

@@ -179,6 +179,7 @@ class State:
                 self._parts.pulls.want(self._parts.indexes[scope], held, None, dict(stored.pending))
         self._restore_records(snapshot)
         self._parts.carrier.restore(snapshot.records.values())
+        self._parts.quota.recount(self._parts.indexes[PUBLIC])
         self._context.loading = False
         for scope, node_key in snapshot.catalogues:
             if scope not in self._parts.indexes or node_key not in self._parts.indexes[scope].heads:
@@ -264,6 +265,8 @@ class State:
 
     def _vouch(self, event: Vouch) -> None:
         self._parts.quota.vouched = frozenset((self._owner, *event.owners))
+        self._parts.quota.recount(self._parts.indexes[PUBLIC])
+        self._parts.want_incomplete()
 
     def _why(self, event: Why) -> None:
         parts = self._parts

@@ -288,3 +288,68 @@ def test_flipped_bytes_of_a_groups_messages_are_survived(data: st.DataObject) ->
     table.script.happen(Received(table.peer.key, bytes(frame)))
     known = table.script.state.groups().groups[table.id].rosters.known
     assert set(known) <= {table.club.first.hash, second.hash}
+
+
+def test_a_roster_with_unknown_parents_is_answered_with_the_tips_so_that_they_come(table: Table) -> None:
+    """Found by the simulator: nobody sent them before this node happened to ask the right peer."""
+    table.meet(table.peer)
+    roles = [(table.node, GroupRole.PUBLISHER), (table.peer, GroupRole.ADMIN), (table.admin, GroupRole.ADMIN)]
+    between = table.club.next(roles)
+    newest = table.club.next(roles)
+    replay = Records((), (newest.to_bytes(),))
+    effects = table.script.say(table.peer, replay)
+    assert violations(effects) == ["parents-unknown"]
+    assert [tips.tips for tips in sent(effects, table.peer, RosterTips)] == [(table.club.first.hash,)]
+    assert not sent(table.script.say(table.peer, replay), table.peer, RosterTips), "once"
+    table.script.say(table.peer, Records((), (between.to_bytes(), newest.to_bytes())))
+    tips = table.script.state.groups().groups[table.id].rosters.tips
+    assert [tip.hash for tip in tips] == [newest.hash]
+
+
+def test_who_names_unknown_tips_is_told_what_is_known(table: Table) -> None:
+    table.connect(table.peer)
+    table.tell(table.peer)
+    effects = table.script.say(table.peer, RosterTips(table.id, (bytes(32),)))
+    assert sent(effects, table.peer, RosterTips)
+
+
+def test_a_roster_of_a_group_that_was_left_is_passed_over_and_nobody_is_blamed(table: Table) -> None:
+    table.meet(table.peer)
+    table.script.happen(LeaveGroup(table.id))
+    effects = table.script.say(table.peer, Records((), (table.club.first.to_bytes(),)))
+    assert not violations(effects)
+    assert table.id not in table.script.state.groups().groups
+
+
+def test_who_may_publish_no_more_keeps_its_cards_and_shows_them_when_it_may_again(table: Table) -> None:
+    """Found by the simulator: a publisher between two rosters lost the only copy of what it had published."""
+    table.meet(table.peer)
+    table.club.publish(table.node, "one")
+    table.script.wait(15.0)
+    own = table.node.key
+    empty = table.script.state.digest(table.id)
+    admins = [(table.peer, GroupRole.ADMIN), (table.admin, GroupRole.ADMIN)]
+    table.club.give(table.node, table.club.next([*admins, (table.node, GroupRole.READER)]))
+    assert own in table.script.state.heads(table.id)
+    assert table.script.state.digest(table.id) != empty, "others do not hold it now"
+    table.script.world.network.crash(table.node)
+    table.script.world.network.start(table.node)
+    table.club.give(table.node, table.club.next([*admins, (table.node, GroupRole.PUBLISHER)]))
+    assert len(table.club.cards(table.node)) == 1
+    assert table.script.state.digest(table.id) == empty
+
+
+def test_who_comes_back_to_a_group_asks_for_its_own_newest_head_before_it_signs(table: Table) -> None:
+    """Found by the simulator: it began again at number one, which is equivocation."""
+    table.meet(table.peer)
+    table.club.publish(table.node, "one")
+    table.script.wait(15.0)
+    head = table.script.state.heads(table.id)[table.node.key].head
+    table.script.happen(LeaveGroup(table.id))
+    table.club.give(table.node, table.club.first)
+    effects = table.script.effects
+    assert sent(effects, table.peer, NewestRequest)[-1].scope == table.id
+    table.club.publish(table.node, "two")
+    assert table.node.key not in table.script.state.heads(table.id)
+    table.script.say(table.peer, Newest(table.id, head.raw))
+    assert table.script.state.heads(table.id)[table.node.key].head.value.seq == head.value.seq

@@ -192,3 +192,18 @@ def test_a_network_above_the_full_membership_stays_connected_with_bounded_views(
         assert node.state is not None
         assert len(node.state.node_records()) <= NODES_KNOWN_MAX
         assert LINKS_CHOSEN_MIN <= len(node.links) <= LINKS_HARD_MAX
+
+
+def test_a_node_that_restarts_does_not_dial_whom_nobody_can_dial() -> None:
+    """Found by the simulator: a record without addresses, read from the disk, counted as one to dial."""
+    world = World(1, 3)
+    world.hide(world.nodes[2])
+    world.start_all()
+    world.network.run(10.0)
+    assert world.nodes[2].key in world.nodes[0].links
+    world.nodes[0].disk.snapshot()
+    world.network.crash(world.nodes[0])
+    world.start(world.nodes[0])
+    world.network.run(40.0)
+    assert world.nodes[2].key in world.nodes[0].links
+    assert world.agree()

@@ -193,6 +193,19 @@ def test_who_is_vouched_for_is_fetched(small: Scripted) -> None:
     )
 
 
+def test_a_restart_gives_strangers_no_room(small: Scripted) -> None:
+    """Found by the simulator: what was read from the disk did not count."""
+    first, second, _ = small.peers
+    publish(small, first, "a", "b")
+    small.node.disk.snapshot()
+    small.world.network.crash(small.node)
+    small.world.network.start(small.node)
+    assert len(small.state.cards()) == 2
+    small.connect(second)
+    publish(small, second, "c", "d")
+    assert len(small.state.cards()) == 2
+
+
 def test_a_stranger_that_withdraws_makes_room(small: Scripted) -> None:
     first, second, _ = small.peers
     publish(small, first, "a", "b")
