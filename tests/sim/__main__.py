@@ -11,7 +11,8 @@ import sys
 import time
 
 from tests.sim.checkers import CheckFailedError
-from tests.sim.faults import Plan, Run, shrink
+from tests.sim.plan import Plan
+from tests.sim.run import Run, shrink
 
 
 def main() -> int:

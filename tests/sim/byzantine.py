@@ -1,36 +1,65 @@
-"""Nodes that do not follow the protocol, one class each.
+"""Nodes that do not follow the protocol in what they say, one class each.
+
+Those whose attack takes a plan are in :mod:`.attacks`.
 
 A byzantine node runs a real state, so that it knows all that an honest one knows, and changes what leaves it.
-The honest nodes must agree with each other all the same, charge nobody honest, and stay bounded.
+The honest nodes must agree with each other all the same, charge nobody honest, and stay bounded. Each counts
+its lies: a class that tells none tests nothing.
 """
 
 from __future__ import annotations
 
 import random
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from skerry.protocol.effects import Effect, Send
 from skerry.protocol.envelope import open_envelope
 from skerry.protocol.events import Connected, Event, Received
 from skerry.protocol.exchange import IHave, Ranges
 from skerry.protocol.head import HEAD, HEAD_TYPE, make_head
-from skerry.protocol.messages import MESSAGE, Cards, Message, Missing, News, Records, Tree
+from skerry.protocol.messages import MESSAGE, Cards, Message, Missing, News, Records, RosterTips, Tree
 from skerry.protocol.reconcile import Range
 from skerry.protocol.signing import SignatureScheme
 from skerry.protocol.state import State
+
+if TYPE_CHECKING:
+    from tests.sim.network import Node
+    from tests.sim.world import World
+
+
+@dataclass(frozen=True)
+class Conspiracy:
+    """What the nodes of one kind know of each other and of the world that they lie to."""
+
+    world: World
+    keys: tuple[bytes, ...]
 
 
 class Byzantine:
     """An honest state behind a mouth that lies; what is not overridden is honest."""
 
-    def __init__(self, state: State, signer: SignatureScheme, rng: random.Random) -> None:
+    in_a_group: ClassVar[bool] = False
+    """Whether its nodes must be members of a group to do any harm."""
+
+    def __init__(
+        self, state: State, signer: SignatureScheme, conspiracy: Conspiracy, rng: random.Random
+    ) -> None:
         self.inner = state
         self.signer = signer
+        self.conspiracy = conspiracy
         self.rng = rng
         self.now = 0.0
+        self.lies = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
+
+    @classmethod
+    def prepare(cls, world: World, nodes: Sequence[Node]) -> None:
+        """Arrange what the attack needs, before anything starts; ``nodes`` are those of this kind."""
+        del world, nodes
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Handle as the honest state does, and change what is sent."""
@@ -38,10 +67,14 @@ class Byzantine:
         effects: list[Effect] = []
         for effect in self.inner.handle(event, now):
             if isinstance(effect, Send):
-                effects.extend(Send(effect.peer, frame) for frame in self.frames(effect.peer, effect.frame))
+                frames = self.frames(effect.peer, effect.frame)
+                self.lies += frames != [effect.frame]
+                effects.extend(Send(effect.peer, frame) for frame in frames)
             else:
                 effects.append(effect)
-        return effects + self.more(event)
+        more = self.more(event)
+        self.lies += len(more)
+        return effects + more
 
     def frames(self, peer: bytes, frame: bytes) -> list[bytes]:
         """Return what goes out in place of a frame."""
@@ -56,6 +89,10 @@ class Byzantine:
         """Return what is sent besides."""
         del event
         return []
+
+    def say(self, peer: bytes, message: Message) -> Effect:
+        """Return the effect of saying something."""
+        return Send(peer, MESSAGE.encode(message))
 
 
 class EquivocatingOwner(Byzantine):
@@ -98,8 +135,10 @@ class WithholdingRelay(Byzantine):
 class StaleHeadPinner(Byzantine):
     """Answers with the first head that it ever saw of a key."""
 
-    def __init__(self, state: State, signer: SignatureScheme, rng: random.Random) -> None:
-        super().__init__(state, signer, rng)
+    def __init__(
+        self, state: State, signer: SignatureScheme, conspiracy: Conspiracy, rng: random.Random
+    ) -> None:
+        super().__init__(state, signer, conspiracy, rng)
         self._first: dict[bytes, bytes] = {}
 
     def messages(self, peer: bytes, message: Message) -> list[Message]:
@@ -129,7 +168,7 @@ class IHaveFlooder(Byzantine):
             return []
         self._next = self.now + 0.05
         flood = IHave(b"", tuple(self.rng.randbytes(32) for _ in range(64)))
-        return [Send(event.peer, MESSAGE.encode(flood))]
+        return [self.say(event.peer, flood)]
 
 
 class SilentPeer(Byzantine):
@@ -179,10 +218,54 @@ class Chatterer(Byzantine):
         """Send an empty list of records to who connects."""
         if not isinstance(event, Connected):
             return []
-        return [Send(event.peer, MESSAGE.encode(Records((), ())))] * 20
+        return [self.say(event.peer, Records((), ()))] * 20
 
 
-KINDS: dict[str, type[Byzantine]] = {
+class ForwardingMember(Byzantine):
+    """Sends all news of its groups to everybody."""
+
+    in_a_group = True
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """Send what goes to members to all others as well."""
+        effects = super().handle(event, now)
+        frames = [effect.frame for effect in effects if isinstance(effect, Send)]
+        leaks = [
+            Send(peer, frame)
+            for frame in frames
+            if self._of_a_group(MESSAGE.decode(frame))
+            for peer in self.inner.peers()
+        ]
+        self.lies += len(leaks)
+        return effects + leaks
+
+    @staticmethod
+    def _of_a_group(message: Message) -> bool:
+        return isinstance(message, News) and b"\xa5scope\xc4 " in message.envelope
+
+
+class OldRosterReplayer(Byzantine):
+    """Was put out of a group, keeps its connections, and goes on as if nothing had happened."""
+
+    in_a_group = True
+    _next = 0.0
+
+    def more(self, event: Event) -> list[Effect]:
+        """Name the old rosters as the newest and send them to whoever speaks, once a second."""
+        if not isinstance(event, Received) or self.now < self._next:
+            return []
+        self._next = self.now + 1.0
+        return [
+            effect
+            for group in self.inner.groups().groups.values()
+            for effect in (
+                self.say(event.peer, RosterTips(group.id, tuple(tip.hash for tip in group.rosters.tips))),
+                self.say(event.peer, Records((), tuple(item.raw for item in group.rosters.known.values()))),
+            )
+        ]
+
+
+TALKERS: dict[str, type[Byzantine]] = {
     "equivocating-owner": EquivocatingOwner,
     "withholding-relay": WithholdingRelay,
     "stale-head-pinner": StaleHeadPinner,
@@ -191,5 +274,7 @@ KINDS: dict[str, type[Byzantine]] = {
     "endless-reconciler": EndlessReconciler,
     "bit-flipper": BitFlipper,
     "chatterer": Chatterer,
+    "forwarding-member": ForwardingMember,
+    "old-roster-replayer": OldRosterReplayer,
 }
-"""Every kind by the name that a plan shows."""
+"""The kinds of this module by the name that a plan shows."""

@@ -7,21 +7,45 @@ the seed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+
 from skerry.protocol.card import CARD, card_hash
 from skerry.protocol.catalogue import Catalogue, Entry
-from skerry.protocol.effects import CardsChanged, Deliver, Effect, PutCatalogue, Send, Store
+from skerry.protocol.effects import CardsChanged, Deliver, Disconnect, Effect, PutCatalogue, Send, Store
+from skerry.protocol.envelope import open_envelope
 from skerry.protocol.events import Event
+from skerry.protocol.head import HEAD
 from skerry.protocol.limits import (
     ANNOUNCED_MAX,
     CLOCK_TOLERANCE_SECONDS,
     FRAME_BYTES_MAX,
+    HEADS_MAX,
+    HOUSEKEEPING_SECONDS,
+    LAZY_QUEUE_MAX,
     LINKS_HARD_MAX,
     NODES_KNOWN_MAX,
     PROMISES_MAX,
+    PUBLISH_QUEUE_MAX,
+    PUSHED_FRAMES_MAX,
+    RECONCILE_QUEUE_MAX,
 )
 from skerry.protocol.messages import MESSAGE, News
+from skerry.protocol.state import State
 from tests.sim.network import Node
+from tests.sim.societies import Society
 from tests.sim.world import World
+
+QUEUES = {
+    "wanted": HEADS_MAX,
+    "lazy": LAZY_QUEUE_MAX,
+    "announced": ANNOUNCED_MAX,
+    "pushed": PUSHED_FRAMES_MAX,
+    "records": RECONCILE_QUEUE_MAX,
+    "publications": PUBLISH_QUEUE_MAX,
+}
+"""Every queue that a state tells of, with its bound."""
+GROUP_CARD = b"model g"
+"""What every card of a drawn group contains, and no public one."""
 
 
 class CheckFailedError(AssertionError):
@@ -41,8 +65,10 @@ class Checkers:
         self.world = world
         self.events = 0
         self._numbers: dict[tuple[int, bytes], tuple[int, int]] = {}
-        self._shown: dict[tuple[int, bytes], dict[bytes, bytes]] = {}
-        self._signed: dict[tuple[bytes, int, int], bytes] = {}
+        self._shown: dict[tuple[int, bytes, bytes], dict[bytes, bytes]] = {}
+        self._signed: dict[tuple[bytes, bytes, int, int], bytes] = {}
+        self._stored: set[tuple[bytes, bytes]] = set()
+        """(node key, own head) of what was on a disk at any time."""
         world.network.observers.append(self._watch)
 
     def _watch(self, node: Node, event: Event, effects: list[Effect]) -> None:
@@ -50,36 +76,52 @@ class Checkers:
         if node.key in self.world.byzantine:
             return
         del event
-        stored: set[bytes] = set()
+        latest: dict[bytes, bytes] = {}
         for effect in effects:
             match effect:
-                case Store(PutCatalogue(own=True, head=head)):
-                    stored.add(head)
-                case Send(_, frame):
-                    self._own_heads_are_stored_first(node, frame, stored)
+                case Store(PutCatalogue(own=True, scope=scope, head=head)):
+                    self._stored.add((node.key, head))
+                    latest[scope] = head
+                case Send(peer, frame):
+                    self._own_heads_are_stored_first(node, frame)
+                    self._groups_stay_inside(node, peer, frame)
                 case Deliver(CardsChanged() as change):
                     self._index_follows(node, change)
+                case Disconnect(peer, "score") if peer not in self.world.byzantine:
+                    self._expect(False, node, f"cut off {self._index_of(peer)}, which is honest")
+        for scope, head in latest.items():
+            self._expect(node.disk.durable(node.key, scope) == head, node, "an own head may be lost")
         if self.events % 50 == 0:
             self.bounds(node)
 
-    def _own_heads_are_stored_first(self, node: Node, frame: bytes, stored: set[bytes]) -> None:
+    def _own_heads_are_stored_first(self, node: Node, frame: bytes) -> None:
         """Own heads are on the disk before anything is sent, and no number is given away twice."""
         self._expect(len(frame) <= FRAME_BYTES_MAX, node, "a frame over its limit")
-        message = MESSAGE.decode(frame)
-        if not isinstance(message, News) or node.state is None:
+        message = MESSAGE.decode(frame) if b"\xa4news" in frame[:16] else None
+        if not isinstance(message, News):
             return
-        held = node.state.heads().get(node.key)
-        if held is None or message.envelope != held.head.raw:
+        envelope = open_envelope(message.envelope)
+        if envelope.signers[0] != node.key:
             return
-        snapshot = node.disk.durable(node.key)
-        self._expect(message.envelope in (*stored, snapshot), node, "an own head sent before it was stored")
-        number = (node.key, held.head.value.epoch, held.head.value.seq)
-        first = self._signed.setdefault(number, held.head.hash)
-        self._expect(first == held.head.hash, node, "an honest node equivocated")
+        head = HEAD.decode(envelope.body)
+        stored = (node.key, message.envelope) in self._stored
+        self._expect(stored, node, "an own head sent before it was stored")
+        first = self._signed.setdefault((node.key, head.scope, *head.order), envelope.hash)
+        self._expect(first == envelope.hash, node, "an honest node equivocated")
+
+    def _groups_stay_inside(self, node: Node, peer: bytes, frame: bytes) -> None:
+        """Who was never in a group is sent nothing of it: neither its id nor its cards."""
+        if not self.world.clubs:
+            return
+        shared = [club for club in self.world.clubs if peer in club.ever]
+        for club in self.world.clubs:
+            self._expect(club in shared or club.id not in frame, node, "told a stranger of a group")
+        self._expect(bool(shared) or GROUP_CARD not in frame, node, "sent a stranger a group's card")
 
     def _index_follows(self, node: Node, change: CardsChanged) -> None:
         """What was delivered adds up, and every card is its owner's."""
-        shown = self._shown.setdefault((node.index * 1000 + node.starts, change.node_key), {})
+        place = (node.index * 1000 + node.starts, change.scope, change.node_key)
+        shown = self._shown.setdefault(place, {})
         for digest in change.removed:
             self._expect(digest in shown, node, "a card was removed that was not shown")
             del shown[digest]
@@ -97,7 +139,7 @@ class Checkers:
         for peer in state.peers().values():
             self._expect(len(peer.promises) <= PROMISES_MAX, node, "too many promises")
         for name, size in state.queues().items():
-            self._expect(size <= max(ANNOUNCED_MAX, 4096), node, f"{name} holds {size}")
+            self._expect(size <= QUEUES[name], node, f"{name} holds {size}")
         for key, held in state.heads().items():
             number = held.head.value.order
             last = self._numbers.get((node.index * 1000 + node.starts, key), number)
@@ -106,16 +148,19 @@ class Checkers:
 
     def shown_is_verified(self) -> None:
         """Nothing is shown that a live head does not cover, and the index that was fed equals the state's."""
-        for node in self.world.running():
-            if node.state is None or node.key in self.world.byzantine:
-                continue
-            for key, held in node.state.heads().items():
-                oldest = self.world.network.wall(node) - CLOCK_TOLERANCE_SECONDS - 120
-                self._expect(held.head.value.lease >= oldest, node, "a head outlived its lease")
-                fed = self._shown.get((node.index * 1000 + node.starts, key), {})
-                self._expect(fed == held.visible, node, "the index differs from the state")
-                if held.shown is not None and held.partial is None:
-                    self._is_the_catalogue(node, held.cards, held.shown.value.root)
+        for node, state in self._states(self.world.honest()):
+            for scope in (b"", *state.groups().groups):
+                for key, held in state.heads(scope).items():
+                    self._is_live(node, held.head.value.issued, held.head.value.lease)
+                    fed = self._shown.get((node.index * 1000 + node.starts, scope, key), {})
+                    self._expect(fed == held.visible, node, "the index differs from the state")
+                    if held.shown is not None and held.partial is None:
+                        self._is_the_catalogue(node, held.cards, held.shown.value.root)
+
+    def _is_live(self, node: Node, issued: int, lease: int) -> None:
+        now, tolerance = self.world.network.wall(node), CLOCK_TOLERANCE_SECONDS
+        self._expect(lease >= now - tolerance - 2 * HOUSEKEEPING_SECONDS, node, "a head outlived its lease")
+        self._expect(issued <= now + tolerance, node, "a head of the future")
 
     def _is_the_catalogue(self, node: Node, cards: dict[bytes, bytes], root: bytes) -> None:
         """Hold the cards against the signed root by building the catalogue from nothing."""
@@ -126,38 +171,102 @@ class Checkers:
             entries.append(Entry(card.id, card.island, digest))
         self._expect(Catalogue.build(entries).root == root, node, "cards that the head does not sign")
 
+    def at_rest(self, societies: Sequence[Society] = ()) -> None:
+        """All that must hold after quiet time in a network that is whole."""
+        self.converged()
+        self.views_are_connected()
+        self.shown_is_verified()
+        self.lies_are_hidden()
+        self.quotas_hold()
+        self.groups_agree(societies)
+        self.strangers_hold_nothing_of_groups()
+        self.nobody_was_cut_off()
+
     def converged(self) -> None:
         """After quiet time all honest nodes hold the same, and every accepted card is there."""
-        honest = [node for node in self.world.running() if node.key not in self.world.byzantine]
-        digests = {node.state.digest() for node in honest if node.state is not None}
-        if len(digests) != 1:
-            raise CheckFailedError(f"{len(digests)} digests among {len(honest)} nodes")
-        for node in honest:
-            if node.state is None:
-                continue
-            for key, held in node.state.heads().items():
-                if key in self.world.byzantine:
-                    continue
-                self._expect(held.whole, node, f"catalogue of {self._index_of(key)} not whole")
-            self._accepted_cards_are_there(node)
+        self.agree(self.world.honest())
+        for node, state in self._states(self.world.honest()):
+            self._accepted_cards_are_there(node, state)
 
-    def _accepted_cards_are_there(self, node: Node) -> None:
+    def agree(self, nodes: Iterable[Node]) -> None:
+        """Hold the digests of some nodes against each other, and see that every catalogue is whole."""
+        states = list(self._states(nodes))
+        views = {self.world.view(state) for _, state in states}
+        if len(views) > 1:
+            raise CheckFailedError(f"{len(views)} digests among {len(states)} nodes")
+        for node, state in states:
+            for key, held in state.heads().items():
+                if key not in self.world.byzantine:
+                    self._expect(held.whole, node, f"catalogue of {self._index_of(key)} not whole")
+
+    def _accepted_cards_are_there(self, node: Node, state: State) -> None:
         for key, accepted in self.world.accepted.items():
-            publisher = self.world.network.node(key)
-            if node.state is None or key in self.world.byzantine:
-                continue
-            held = node.state.heads().get(key)
-            have = set() if held is None else set(held.cards.values())
-            self._expect(have == set(accepted.values()), node, f"cards of {publisher.index} differ")
+            if key not in self.world.byzantine:
+                held = state.heads().get(key)
+                have = set() if held is None else set(held.cards.values())
+                shown = set() if held is None else set(held.visible.values())
+                missing = f"cards of {self._index_of(key)} differ"
+                self._expect(have == shown == set(accepted.values()), node, missing)
+
+    def views_are_connected(self) -> None:
+        """Honest nodes are connected with each other over honest nodes alone."""
+        components = self.world.components()
+        if len(components) > 1:
+            sizes = sorted(len(component) for component in components)
+            raise CheckFailedError(f"the links fall apart: {sizes} honest nodes")
+
+    def lies_are_hidden(self) -> None:
+        """No card with a false sketch is shown."""
+        if self.world.false_cards:
+            for node, state in self._states(self.world.honest()):
+                for held in state.heads().values():
+                    lies = [digest for digest in held.visible if digest in self.world.false_cards]
+                    self._expect(not lies, node, "a card with a false sketch is shown")
+
+    def quotas_hold(self) -> None:
+        """What owners hold for whom nobody vouches stays within the quota, however many they are."""
+        vouched = {self.world.owner_of[node.key] for node in self.world.honest()}
+        for node, state in self._states(self.world.honest() if self.world.vouching else ()):
+            counts = [
+                len(held.cards) for held in state.heads().values() if held.head.value.owner not in vouched
+            ]
+            most = self.world.cards_max(node)
+            self._expect(sum(counts) <= most, node, f"{sum(counts)} cards of {most}")
+
+    def groups_agree(self, societies: Sequence[Society]) -> None:
+        """All members of a group show what its publishers were told that it sees."""
+        for society in societies:
+            for node in society.members():
+                self._expect(society.club.agree((node,)), node, f"group {society.number} is not whole")
+                same = society.shown(node) == society.expected()
+                self._expect(same, node, f"cards of group {society.number} differ")
+            members = society.members()
+            self._expect(society.club.agree(members), members[0], f"group {society.number} disagrees")
+
+    def strangers_hold_nothing_of_groups(self) -> None:
+        """No honest node that was never a member stores or shows a group's record."""
+        for node, state in self._states(self.world.honest() if self.world.clubs else ()):
+            on_disk = node.disk.scopes()
+            for club in self.world.clubs:
+                if node.key not in club.ever:
+                    holds = club.id in on_disk or club.id in state.groups().groups
+                    self._expect(not holds, node, "a stranger holds a group's record")
+            if not any(node.key in club.ever for club in self.world.clubs):
+                self._expect(on_disk <= {b""}, node, "a stranger holds a group's record")
 
     def nobody_was_cut_off(self) -> None:
         """No honest node was charged with anything by an honest one."""
-        for node in self.world.nodes:
-            if node.key in self.world.byzantine:
-                continue
+        for node in self.world.honest():
             for charge in node.misbehaved:
                 if charge.peer not in self.world.byzantine and charge.violation.blames_sender:
                     self._expect(False, node, f"charged {self._index_of(charge.peer)}: {charge.detail}")
+
+    @staticmethod
+    def _states(nodes: Iterable[Node]) -> Iterator[tuple[Node, State]]:
+        """Yield the nodes that run, with their states."""
+        for node in nodes:
+            if node.state is not None:
+                yield node, node.state
 
     def _index_of(self, key: bytes) -> int:
         return self.world.network.node(key).index

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from skerry.protocol.admission import make_admission
-from skerry.protocol.effects import Deliver, Effect, GroupChanged, RecordsTaken
+from skerry.protocol.card import CARD
+from skerry.protocol.effects import Deliver, Effect, GroupChanged, Published, RecordsTaken
 from skerry.protocol.envelope import Envelope
 from skerry.protocol.events import Event, Publish, Received, TakeRecords
 from skerry.protocol.roster import GroupRole, Member, Rosters, make_roster
@@ -33,6 +34,13 @@ class Club:
         self.rosters = Rosters(first.to_bytes(), self._wall, type(self._admin_key(roles[0][0])))
         self.first = first
         self.envelopes = [first]
+        self.ever = dict.fromkeys(node.key for node, _ in roles)
+        """Node keys of all who were told of the group at any time."""
+        self.accepted: dict[bytes, dict[bytes, bytes]] = {}
+        """Node key -> card id -> card, as far as the node said that the group sees it."""
+        self._asked: dict[int, tuple[bytes, ...]] = {}
+        world.clubs.append(self)
+        world.network.observers.append(self._note_published)
 
     @property
     def id(self) -> bytes:
@@ -59,6 +67,7 @@ class Club:
 
     def next(self, roles: Roles, *, parents: Sequence[Envelope] | None = None) -> Envelope:
         """Return a roster that follows the newest (or the parents given) and remember it."""
+        self.ever.update(dict.fromkeys(node.key for node, _ in roles))
         envelope = self.roster(parents or self.envelopes[-1:], roles)
         self.rosters.add(envelope.to_bytes(), self._wall)
         self.envelopes.append(envelope)
@@ -66,6 +75,7 @@ class Club:
 
     def admission(self, registrar: Node, newcomer: Node, role: GroupRole = GroupRole.READER) -> Envelope:
         """Return an admission to the newest version."""
+        self.ever[newcomer.key] = None
         return make_admission(
             self.world.signer_of(registrar),
             owner=self.world.owner_of[registrar.key],
@@ -97,7 +107,28 @@ class Club:
     def publish(self, node: Node, *slugs: str) -> None:
         """Have a node show cards to the group."""
         cards = tuple(self.world.card(node, slug) for slug in slugs)
-        self.world.network.event(node, Publish(1, cards, (), self.id))
+        self.world.tokens += 1
+        self._asked[self.world.tokens] = cards
+        self.world.network.event(node, Publish(self.world.tokens, cards, (), self.id))
+
+    def agree(self, nodes: Iterable[Node]) -> bool:
+        """Return whether some members hold the same rosters and heads, and every catalogue whole."""
+        seen = set()
+        for node in nodes:
+            if node.state is None or self.id not in (groups := node.state.groups().groups):
+                return False
+            if not all(held.whole for held in node.state.heads(self.id).values()):
+                return False
+            tips = tuple(tip.hash for tip in groups[self.id].rosters.tips)
+            seen.add((tips, node.state.digest(self.id)))
+        return len(seen) <= 1
+
+    def _note_published(self, node: Node, event: Event, effects: list[Effect]) -> None:
+        del event
+        for effect in effects:
+            if isinstance(effect, Deliver) and isinstance(effect.what, Published):
+                cards = self._asked.pop(effect.what.token, ())
+                self.accepted.setdefault(node.key, {}).update((CARD.decode(raw).id, raw) for raw in cards)
 
     def cards(self, node: Node) -> list[bytes]:
         """Return the group's cards that a node shows, in order."""

@@ -35,10 +35,16 @@ class Disk:
         self._sync(rng.randint(0, len(self._unsynced)))
         self._unsynced.clear()
 
-    def durable(self, node_key: bytes) -> bytes:
-        """Return the head of a node's own public catalogue that would survive a crash now."""
-        held = self._synced.catalogues.get((b"", node_key))
+    def durable(self, node_key: bytes, scope: bytes = b"") -> bytes:
+        """Return the head of a node's own catalogue that would survive a crash now."""
+        held = self._synced.catalogues.get((scope, node_key))
         return b"" if held is None else held.head
+
+    def scopes(self) -> set[bytes]:
+        """Return the scopes of all that stands on it."""
+        self._sync(len(self._unsynced))
+        places = [*self._synced.catalogues, *self._synced.records]
+        return {scope for scope, _ in places} | set(self._synced.groups)
 
     def snapshot(self) -> Snapshot:
         """Return what a node that starts now would read."""

@@ -106,6 +106,8 @@ class Node:
     misbehaved: list[Misbehaved] = field(default_factory=list)
     reachable: bool = True
     """False behind a NAT: it can dial, and cannot be dialled."""
+    hidden: bool = False
+    """Whether it is behind a NAT for good, and knows it."""
     clock_offset: float = 0.0
     wire_free_at: float = 0.0
     """When the last byte given to the wire has left, where bandwidth is limited."""
@@ -217,6 +219,10 @@ class Network:
         return self.config.wall + self.now + node.clock_offset
 
     # Wires.
+
+    def dial(self, node: Node, target: bytes) -> None:
+        """Have a machine dial another of its own accord."""
+        self._dial(node, Connect(target))
 
     def partition(self, sides: list[list[Node]]) -> None:
         """Cut the network into sides; an empty list heals it."""

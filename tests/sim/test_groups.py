@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from skerry.protocol.card import card_hash
-from skerry.protocol.effects import Effect, PublishRefused, Send
-from skerry.protocol.events import AddressesConfigured, Event, LeaveGroup, Received
-from skerry.protocol.messages import MESSAGE, Message, News, Records
+from skerry.protocol.effects import PublishRefused
+from skerry.protocol.events import AddressesConfigured, LeaveGroup, Received
+from skerry.protocol.messages import MESSAGE, Records
 from skerry.protocol.roster import GroupRole
-from tests.sim.byzantine import Byzantine
+from tests.sim.byzantine import ForwardingMember
 from tests.sim.checkers import Checkers
 from tests.sim.clubs import Club, Observer
 from tests.sim.network import NetworkConfig
@@ -158,23 +158,9 @@ def test_admins_who_disagree_leave_the_members_of_both_until_one_joins_the_roste
         assert len(scene.club.changes(node)[-1].members) == 4
 
 
-class ForwardingMember(Byzantine):
-    """Sends all news of its groups to everybody."""
-
-    def handle(self, event: Event, now: float) -> list[Effect]:
-        effects = super().handle(event, now)
-        frames = [effect.frame for effect in effects if isinstance(effect, Send)]
-        news = [frame for frame in frames if self._in_a_group(MESSAGE.decode(frame))]
-        return effects + [Send(peer, frame) for frame in news for peer in self.inner.peers()]
-
-    @staticmethod
-    def _in_a_group(message: Message) -> bool:
-        return isinstance(message, News) and b"\xa5scope\xc4 " in message.envelope
-
-
 def test_who_is_no_member_stores_nothing_that_a_member_forwards() -> None:
     scene = Scene()
-    scene.world.corrupt(scene.members[1], ForwardingMember)
+    scene.world.corrupt(scene.members[1:2], ForwardingMember)
     observer = Observer(scene.world, scene.outsiders)
     scene.start()
     scene.club.publish(scene.members[2], "leaked")

@@ -9,11 +9,12 @@ import sys
 
 import pytest
 
-from tests.sim.byzantine import KINDS
+from tests.sim.attacks import KINDS
 from tests.sim.checkers import Checkers, CheckFailedError
 from tests.sim.disk import Disk
-from tests.sim.faults import Plan, Run
 from tests.sim.network import NetworkConfig
+from tests.sim.plan import Plan
+from tests.sim.run import Run
 from tests.sim.world import World
 from tests.tree import ROOT
 
@@ -52,13 +53,12 @@ def test_a_mix_of_faults_heals(seed: int) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_honest_nodes_agree_whatever_the_others_do(kind: str) -> None:
-    Run(Plan(1, nodes=12, seconds=25.0, faults=(), loss=0.0, clock_skew=0.0, byzantine=(kind,))).run()
+    groups = int(KINDS[kind].in_a_group)
+    Run(Plan(1, nodes=12, seconds=25.0, byzantine=(kind,), groups=groups)).run()
 
 
 def test_the_same_seed_gives_the_same_trace_whatever_the_hash_seed() -> None:
-    program = (
-        "from tests.sim.faults import Plan, Run; print(Run(Plan.draw(5, nodes=6, seconds=20.0)).run().hex())"
-    )
+    program = "from tests.sim.plan import Plan; from tests.sim.run import Run; print(Run(Plan.draw(5, nodes=6, seconds=20.0)).run().hex())"
     traces = {
         subprocess.run(
             [sys.executable, "-c", program],

@@ -7,21 +7,24 @@ run.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from skerry.protocol.card import CARD, Blob, Card
 from skerry.protocol.charter import ROLE_PUBLISH, ROLE_SERVE, NodeKey, new_charter
 from skerry.protocol.context import StateConfig
 from skerry.protocol.effects import CardsChanged, Deliver, Effect, Published, PublishRefused
-from skerry.protocol.events import AddressesConfigured, Event, Publish
-from skerry.protocol.hashing import tagged_hash
+from skerry.protocol.events import AddressesConfigured, Event, Publish, Vouch
+from skerry.protocol.hashing import fingerprint, tagged_hash
 from skerry.protocol.signing import FakeSigner, SignatureScheme, Signer
 from skerry.protocol.state import State
-from tests.sim.byzantine import Byzantine
+from tests.sim.byzantine import Byzantine, Conspiracy
 from tests.sim.disk import Disk
 from tests.sim.network import Network, NetworkConfig, Node
+
+if TYPE_CHECKING:
+    from tests.sim.clubs import Club
 
 SUMMARY = "Predicts the outcome of interest from ten routine measurements. " * 4
 """Makes a card about a kilobyte, which is what a card of a real learnware takes."""
@@ -74,6 +77,21 @@ class World:
         self.owner_of: dict[bytes, bytes] = {}
         self.byzantine: set[bytes] = set()
         """Node keys of machines that do not follow the protocol."""
+        self.liars: list[Byzantine] = []
+        """What runs on them, one for each start."""
+        self.joins_late: dict[bytes, float] = {}
+        """Node key -> when the machine is switched on."""
+        self.unsteady: dict[bytes, None] = {}
+        """Node keys whose heads some honest clocks take and others do not."""
+        self.false_cards: dict[bytes, None] = {}
+        """Hashes of cards whose sketch does not follow from their specification."""
+        self.clubs: list[Club] = []
+        """Groups, in the order in which they were made."""
+        self.vouching = False
+        """Whether the people of honest nodes vouch for each other's owners."""
+        self.quiet = False
+        """Whether nobody publishes any more, liars neither: all must come to rest."""
+        self.rng = random.Random(f"world {seed}")
         self._configs: dict[bytes, StateConfig] = {}
         self._signers: dict[bytes, SignatureScheme] = {}
         self.network.observers.append(self._note_published)
@@ -88,9 +106,8 @@ class World:
     def start_all(self, *, over: float = 1.0, bootstraps: int = 2) -> None:
         """Switch all machines on within some seconds; each knows the addresses of the first few."""
         for node in self.nodes:
-            self.network.at(
-                over * node.index / len(self.nodes), lambda node=node: self.start(node, bootstraps)
-            )
+            at = self.joins_late.get(node.key, over * node.index / len(self.nodes))
+            self.network.at(at, lambda node=node: self.start(node, bootstraps))
 
     def start(self, node: Node, bootstraps: int = 2) -> None:
         """Switch one machine on."""
@@ -99,6 +116,8 @@ class World:
             f"{other.address}#{'0' * 8}" for other in self.nodes[:bootstraps] if other is not node
         )
         self.network.event(node, AddressesConfigured(addresses))
+        if self.vouching and node.key not in self.byzantine:
+            self.network.event(node, Vouch(tuple(self.owner_of[other.key] for other in self.honest())))
 
     def card(self, node: Node, slug: str, version: int = 1, island: int = 0) -> bytes:
         """Return a card of a node's owner."""
@@ -173,17 +192,43 @@ class World:
         """Return the keys that sign the charters of a node's owner."""
         return [self._key(node.index, "owner")]
 
-    def corrupt(self, node: Node, kind: type[Byzantine]) -> None:
-        """Have a machine run a byzantine node from its next start on."""
+    def corrupt(self, nodes: Sequence[Node], kind: type[Byzantine]) -> None:
+        """Have machines run byzantine nodes of one kind from their next start on."""
+        conspiracy = Conspiracy(self, tuple(node.key for node in nodes))
+        self.byzantine.update(conspiracy.keys)
+        for node in nodes:
+            self._corrupt(node, kind, conspiracy)
+
+    def _corrupt(self, node: Node, kind: type[Byzantine], conspiracy: Conspiracy) -> None:
         honest = node.boot
 
         def boot(disk: Disk, starts: int) -> State:
             rng = random.Random(f"byzantine {self.seed} {node.index} {starts}")
+            self.liars.append(kind(honest(disk, starts), self.signer_of(node), conspiracy, rng))
             # It has all that a state has: what it does not override it passes on.
-            return cast("State", kind(honest(disk, starts), self.signer_of(node), rng))
+            return cast("State", self.liars[-1])
 
         node.boot = boot
-        self.byzantine.add(node.key)
+
+    def hide(self, node: Node) -> None:
+        """Put a machine behind a NAT for good: it knows that nobody can dial it and names no address."""
+        node.hidden, node.reachable = True, False
+        self._configs[node.key] = replace(self._configs[node.key], addresses=())
+
+    def honest(self) -> list[Node]:
+        """Return the machines that follow the protocol."""
+        return [node for node in self.nodes if node.key not in self.byzantine]
+
+    def components(self) -> list[list[Node]]:
+        """Return the honest running machines, by which of them are connected over honest ones alone."""
+        left = {node.key: node for node in self.honest() if node.up}
+        found = []
+        while left:
+            component = [left.pop(next(iter(left)))]
+            for node in component:
+                component.extend(left.pop(key) for key in node.links if key in left)
+            found.append(component)
+        return found
 
     def running(self) -> list[Node]:
         """Return the machines that are on."""
@@ -193,11 +238,26 @@ class World:
         """Return whether all running nodes hold the same heads, and every catalogue whole."""
         honest = [node for node in (nodes or self.running()) if node.key not in self.byzantine]
         states = [node.state for node in honest if node.state is not None]
-        if len({state.digest() for state in states}) > 1:
+        if len({self.view(state) for state in states}) > 1:
             return False
         return all(
             held.whole for state in states for key, held in state.heads().items() if key not in self.byzantine
         )
+
+    def view(self, state: State) -> bytes:
+        """Return a fingerprint of all public heads that honest nodes must agree about.
+
+        Heads of who lies about time are left out where honest clocks differ: one clock takes such a head and
+        another does not yet.
+        """
+        if not self.unsteady:
+            return state.digest()
+        heads = [held for key, held in sorted(state.heads().items()) if key not in self.unsteady]
+        return fingerprint([head.hash for held in heads for head in (held.head, held.other) if head])
+
+    def cards_max(self, node: Node) -> int:
+        """Return how many cards of owners not vouched for a node keeps."""
+        return self._configs[node.key].unvouched_cards_max
 
     def settle(self, seconds: float) -> bool:
         """Let time pass until all agree, at most so long; return whether they do."""
