@@ -58,7 +58,10 @@ def test_honest_nodes_agree_whatever_the_others_do(kind: str) -> None:
 
 
 def test_the_same_seed_gives_the_same_trace_whatever_the_hash_seed() -> None:
-    program = "from tests.sim.plan import Plan; from tests.sim.run import Run; print(Run(Plan.draw(5, nodes=6, seconds=20.0)).run().hex())"
+    program = (
+        "from tests.sim.plan import Plan; from tests.sim.run import Run; "
+        "print(Run(Plan.draw(5, nodes=12, seconds=20.0)).run().hex())"
+    )
     traces = {
         subprocess.run(
             [sys.executable, "-c", program],
