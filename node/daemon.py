@@ -143,7 +143,7 @@ class Node:
         self._blobs = BlobStore(folder.blobs)
         self._audit = AuditLog(folder.audit)
         self._progress = Progress()
-        self._index = CardIndex()
+        self._index = CardIndex(self._store.cards)
         self._own_blobs = OwnBlobs((PUBLIC, self._keyring.signer.public_key))
         self._directory = Directory(self._front.source(self._keyring.signer.public_key))
         self._sketches = Sketches(folder.sketches)
@@ -181,12 +181,13 @@ class Node:
         self._view = NodeView(
             self._keyring, self._state, self._index, self._directory, self._transport, self._front.bootstrap
         )
+        self._search = self._new_search()
         self._metrics = Metrics(self._view.status)
 
     async def run(self, announce: Callable[[Ready], None], stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then end in order."""
         await self._driver.start(self._transport)
-        self._sketches.mend(self._index.entries)
+        self._sketches.mend(self._index.columns, self._store.read_cards)
         self._driver.post(events.AddressesConfigured(tuple(self._config.node.bootstrap)))
         async with asyncio.TaskGroup() as group:
             driving = group.create_task(self._driver.run())
@@ -195,6 +196,7 @@ class Node:
             async with serving(self._public_application(), self._public, self._front.context):
                 await self._serve_api(announce, stop)
                 await self._transport.close()
+            await self._search.close()
             await self._specifications.close()
             tending.cancel()
             driving.cancel()
@@ -230,18 +232,21 @@ class Node:
             RelayRoutes(self._ranges, self._state, self._directory).add_to(application)
         return application
 
-    def _new_api(self) -> LocalApi:
-        owner = self._keyring.owner
-        tokens = TokenBook(self._folder.tokens)
-        search = SearchService(
-            owner,
+    def _new_search(self) -> SearchService:
+        return SearchService(
+            self._keyring.owner,
             self._index,
             self._sketches,
             self._directory,
             self._view,
+            self._store,
             self._specifications,
             self._driver,
         )
+
+    def _new_api(self) -> LocalApi:
+        owner = self._keyring.owner
+        tokens = TokenBook(self._folder.tokens)
         publisher = Publisher(
             owner, self._blobs, self._driver, self._index, self._view, self._store, self._progress
         )
@@ -250,7 +255,7 @@ class Node:
             hosts=frozenset(self._config.api.hosts),
             routes=(
                 *NetworkRoutes(self._view, self._transport.dial, self._audit).routes(),
-                *SearchRoutes(self._view, search, self._specifications).routes(),
+                *SearchRoutes(self._view, self._search, self._specifications).routes(),
                 *PublishingRoutes(self._view, publisher, self._audit).routes(),
                 *OperatingRoutes(self._audit, self._progress).routes(),
                 *WhyRoutes(self._driver).routes(),
@@ -273,6 +278,9 @@ class Node:
         ]
         for operation in known:
             self._directory.apply(operation)
+        store, own = self._store, snapshot.catalogues.get((PUBLIC, keyring.signer.public_key))
+        self._index.load(store.read_facts(), store.read_places(), store.read_scenarios())
+        self._own_blobs.load({} if own is None else own.cards)
         front = self._front
         config = StateConfig(
             addresses=front.addresses,
@@ -311,6 +319,8 @@ class Node:
         """Take in what was stored."""
         self._directory.apply(operation)
         self._groups.stored(operation)
+        if isinstance(operation, effects.DropCatalogue):
+            self._sketches.submit(self._index.drop((operation.scope, operation.node_key)))
 
     def _delivered(self, what: effects.Delivery) -> None:
         """Take in what the state machine tells the rest of the node."""
@@ -319,6 +329,8 @@ class Node:
                 self._sketches.submit(self._index.apply(what))
                 self._own_blobs.apply(what)
                 self._progress.tell("index", what.node_key.hex(), "changed", len(what.added), len(what.added))
+            case effects.SketchReported():
+                self._search.reported(what)
             case effects.RangeAsked():
                 self._ranges.asked(what)
             case effects.RangeCame():

@@ -7,6 +7,7 @@ verified again.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -60,6 +61,14 @@ class Directory:
     def name(self, owner: bytes) -> str:
         """Return what the owner calls itself: a claim, to be shown with the id; empty when not known."""
         return self._names.get(owner, "")
+
+    def owners_called(self, wanted: str) -> list[bytes]:
+        """Return the owners with an id or a name, whatever its case."""
+        name = wanted.casefold()
+        called = [owner for owner, own in self._names.items() if own.casefold() == name]
+        with suppress(ValueError):
+            called.append(bytes.fromhex(wanted))
+        return called
 
     def sources(self, node_keys: Iterable[bytes]) -> list[Source]:
         """Return how to reach those of the nodes whose record is known."""

@@ -235,3 +235,55 @@ UPKEEP_STAGGER_SECONDS: Final = 600.0
 INVITE_RETRY_SECONDS: Final = (2.0, 5.0, 15.0, 60.0)
 """Waits between attempts to redeem a configured invite whose issuing node does not answer; the last one
 repeats."""
+SEARCH_WORDS_MAX: Final = 16
+"""Words of a search that are looked for; each may stand for many words of the cards."""
+
+WORD_VARIANTS_MAX: Final = 32
+"""Words of the cards that one word of a search stands for at most, nearest first."""
+
+WORD_CHARACTERS_INDEXED_MAX: Final = 40
+"""Characters of a word that are searched; what is longer is a hash or a sequence."""
+
+WORDS_LIKENESS_MIN: Final = 0.4
+"""Share of groups of three characters that a word with a typo has in common with the right one: one letter
+wrong in five leaves 0.5, two letters exchanged in eight 0.47."""
+
+WORDS_PORTION: Final = 1000
+"""Cards whose words are taken in at a time: about 0.1 s, for which a write waits at most."""
+
+DATABASE_CACHE_KIB: Final = 64 * 1024
+"""Pages of the database in memory: the indexes of a million cards are written at random places."""
+
+FACTS_PORTION: Final = 10_000
+"""Cards whose facts are read or made at a time: 1 MiB of facts, 10 MiB of cards."""
+
+ROWS_MIN: Final = 1024
+"""Rows of the index's arrays at the start; they grow by half."""
+
+FINDER_UNSORTED_MIN: Final = 4096
+"""Rows that came after the sorted copy of a column before it is sorted anew."""
+
+FINDER_UNSORTED_SHARE: Final = 0.125
+"""The same as a share of the rows: sorting a million takes 0.1 s, and so happens rarely."""
+
+SKETCHES_PORTION: Final = 10_000
+"""Cards that are read at a time to mend the file of sketches."""
+
+SETTLED_SINGLY_MAX: Final = 1000
+"""Cards of one change whose newest version is found one by one; of more, all are found at once, which takes
+0.3 s for a million."""
+
+SEARCH_SHARED: Final = 100
+"""Cards of other islands that are compared on the columns they share, all such islands together."""
+
+ISLANDS_LEARNED_MAX: Final = 16
+"""Islands of unknown columns that one search asks the owners about, by one specification each."""
+
+ISLANDS_SECONDS_SHARE: Final = 0.25
+"""Part of a search's time that such questions may take."""
+
+REPORTS_WAITING_MAX: Final = 256
+"""Reports of lying sketches that wait to be judged; a flood of them loses the oldest."""
+
+WORDS_TRIES_MAX: Final = 3
+"""How often words are looked up in one search while cards change under it, as in the first minutes."""

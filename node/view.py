@@ -55,7 +55,7 @@ class NodeView:
     def status(self) -> Status:
         """Return the node at a glance."""
         own = self._directory.heads.get((PUBLIC, self._keyring.signer.public_key))
-        shown = self._index.shown()
+        cards, owners = self._index.count()
         return Status(
             name=self._directory.name(self._keyring.owner),
             owner=self._keyring.owner.hex(),
@@ -64,8 +64,8 @@ class NodeView:
             bootstrap=self._bootstrap,
             started=self._started,
             learnwares=len(self._own()),
-            cards=len(shown),
-            owners=len({entry.card.owner for entry in shown}),
+            cards=cards,
+            owners=owners,
             peers_connected=len(self._transport.connections),
             peers_known=len(self._others()),
             seq=own.seq if own is not None else 0,
@@ -127,8 +127,7 @@ class NodeView:
         )
 
     def _own(self) -> list[Entry]:
-        place = (PUBLIC, self._keyring.signer.public_key)
-        own = [entry for entry in self._index.shown() if place in entry.places]
+        own = self._index.held_by((PUBLIC, self._keyring.signer.public_key))
         return sorted(own, key=lambda entry: entry.card.slug)
 
     def _others(self) -> set[bytes]:

@@ -8,6 +8,7 @@ index, repair, broadcast, publishing) never call the world and never return effe
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 
 from .effects import (
@@ -77,6 +78,8 @@ class Context:
         self._effects: list[Effect] = []
         self._stretched_until = 0.0
         self.history: History = History()
+        self.open_cards: Callable[[bytes, bytes], MutableMapping[bytes, bytes]] = lambda _scope, _node_key: {}
+        """Returns where the cards of a (scope, node key) are kept that is new here."""
         self.loading = False
         """Set while the disk is read: what it holds need not be stored again."""
 

@@ -16,14 +16,14 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from skerry.errors import SkerryError
 
-from .card import Card, verify_card
+from .card import CARD, Card
 from .carried import Carried
 from .catalogue import Catalogue, Entry
 from .context import Context
@@ -64,18 +64,43 @@ class Held:
     """What is held for one node key."""
 
     head: Verified[Head]
+    cards: MutableMapping[bytes, bytes]
+    """Card hash -> card, exactly those of ``catalogue``."""
     other: Verified[Head] | None = None
     """The second head of an equivocation."""
     shown: Verified[Head] | None = None
     """The head whose catalogue is whole."""
-    catalogue: Catalogue = field(default_factory=Catalogue)
-    cards: dict[bytes, bytes] = field(default_factory=dict)
-    """Card hash -> card, exactly those of ``catalogue``."""
     partial: dict[bytes, bytes] | None = None
     """What is shown instead of ``cards`` while a pull takes long: the verified part of the new catalogue."""
-
     hidden: set[bytes] = field(default_factory=set)
     """Hashes of cards that are not shown, since their sketch does not follow from their specification."""
+    _catalogue: Catalogue | None = None
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The trees over the cards, made when they are first needed: most catalogues rest for days."""
+        if self._catalogue is None:
+            self._catalogue = Catalogue.build(_entries(self.cards)) if self.shown else Catalogue()
+        return self._catalogue
+
+    def matches(self, head: Head) -> bool:
+        """Return whether the cards held are those that a head signs."""
+        if self._catalogue is None and self.shown is not None:
+            shown = self.shown.value
+            return (shown.count, shown.root) == (head.count, head.root)
+        return self.catalogue.matches(head)
+
+    @property
+    def count(self) -> int:
+        """The number of cards held."""
+        if self._catalogue is None and self.shown is not None:
+            return self.shown.value.count
+        return self.catalogue.count
+
+    @property
+    def rests(self) -> bool:
+        """Return whether the trees were not needed yet."""
+        return self._catalogue is None
 
     @property
     def whole(self) -> bool:
@@ -83,7 +108,7 @@ class Held:
         return self.shown is not None and self.shown.hash == self.head.hash
 
     @property
-    def visible(self) -> dict[bytes, bytes]:
+    def visible(self) -> Mapping[bytes, bytes]:
         """Return the cards that are shown now."""
         cards = self.cards if self.partial is None else self.partial
         if not self.hidden:
@@ -199,7 +224,7 @@ class Index:
         if held is None:
             if len(self.heads) >= HEADS_MAX:
                 return Outcome.NO_ROOM
-            held = self.heads[key] = Held(head)
+            held = self.heads[key] = Held(head, self._context.open_cards(self.scope, key))
             self._put(key, held)
             return Outcome.NEW
         relation = relate(held.head, head)
@@ -274,7 +299,7 @@ class Index:
 
     def complete_unchanged(self, held: Held) -> Change | None:
         """Show the newest head when the catalogue held is the one it signs already: a renewal."""
-        return self._show(held, [], []) if held.catalogue.matches(held.head.value) else None
+        return self._show(held, [], []) if held.matches(held.head.value) else None
 
     def complete(
         self, held: Held, cards: Sequence[Verified[Card]], removed: Sequence[bytes]
@@ -322,7 +347,8 @@ class Index:
         LocalProtocolError, RemoteProtocolError
             Whatever ``sign`` or the catalogue raises; nothing was changed then.
         """
-        held = self.heads.get(self._context.key)
+        key = self._context.key
+        held = self.heads.get(key)
         catalogue = Catalogue() if held is None else held.catalogue
         entries = [Entry(card.value.id, card.value.island, card.hash) for card in cards]
         undo = catalogue.update(entries, removed)
@@ -332,9 +358,10 @@ class Index:
             catalogue.update(*undo)
             raise
         if held is None:
-            held = self.heads[self._context.key] = Held(head, catalogue=catalogue)
+            cards_held = self._context.open_cards(self.scope, key)
+            held = self.heads[key] = Held(head, cards_held, _catalogue=catalogue)
         self._replace(held, head, None)
-        self._enter(self._context.key, held)
+        self._enter(key, held)
         return self._show(held, cards, [entry.hash for entry in undo[0]], removed)
 
     def _show(
@@ -344,7 +371,8 @@ class Index:
         gone: Sequence[bytes],
         removed: Sequence[bytes] = (),
     ) -> Change:
-        before, visible = held.shown, held.visible
+        before, partial = held.shown, held.partial
+        visible = {} if partial is None else dict(held.visible)
         added = {card.hash: card.raw for card in cards}
         for digest in gone:
             if digest not in added:
@@ -353,7 +381,7 @@ class Index:
         if before is not None and before.hash not in (held.head.hash, held.other.hash if held.other else b""):
             self._by_hash.pop(before.hash, None)
         held.shown = held.head
-        partial, held.partial = held.partial, None
+        held.partial = None
         own = held.head.value.node_key == self._context.key
         lost = tuple(digest for digest in gone if digest not in added)
         for card_id in removed:
@@ -410,7 +438,8 @@ class Index:
                 self._by_hash.pop(head.hash, None)
         self.set.remove(key)
         self._context.store(DropCatalogue(self.scope, key))
-        removed = tuple(held.visible)
+        shown = held.cards if held.partial is None else held.partial
+        removed = tuple(digest for digest in shown if digest not in held.hidden)
         held.partial = {}
         self._changed(held, (), removed)
 
@@ -462,29 +491,19 @@ class Index:
                 continue
             held = self.heads.get(key)
             if held is not None and raw == stored.shown == held.head.raw:
-                self._restore_catalogue(held, stored.cards.values())
+                held.cards, held.shown = stored.cards, held.head
+                self._changed(held, (), ())
         return held
 
-    def _restore_catalogue(self, held: Held, raw_cards: Iterable[bytes]) -> None:
-        owner = held.head.value.owner
-        cards = list(_verified(raw_cards, owner))
-        try:
-            self.complete(held, cards, [])
-        except RemoteProtocolError:
-            return
 
-
-def _verified(raw_cards: Iterable[bytes], owner: bytes) -> Iterator[Verified[Card]]:
-    """Yield the cards that verify."""
-    for raw in raw_cards:
-        try:
-            yield verify_card(raw, owner=owner)
-        except RemoteProtocolError:
-            continue
+def _entries(cards: Mapping[bytes, bytes]) -> Iterator[Entry]:
+    for digest, raw in cards.items():
+        card = CARD.decode(raw)
+        yield Entry(card.id, card.island, digest)
 
 
 def _difference(
-    before: dict[bytes, bytes], after: dict[bytes, bytes]
+    before: Mapping[bytes, bytes], after: Mapping[bytes, bytes]
 ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     """Return the cards that ``after`` has more, and the hashes that it has no longer."""
     added = tuple(card for digest, card in after.items() if digest not in before)

@@ -411,6 +411,9 @@ HISTORY_DETAIL_CHARACTERS_MAX = 200
 WHY_REASONS_MAX = 64
 """Reasons in one report: an owner has at most 32 node keys."""
 
+WHY_CARDS_MAX = 20_000
+"""Cards of resting catalogues that are read for one question that names no owner: about 0.2 s."""
+
 # --- Gossip: heads and catalogues ---------------------------------------------------------------------------
 
 HEADS_MAX = 100_000

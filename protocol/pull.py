@@ -14,7 +14,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from .card import Card, card_hash
@@ -55,7 +55,7 @@ class Pull:
         self,
         head: Verified[Head],
         base: Catalogue,
-        base_cards: dict[bytes, bytes],
+        base_cards: Mapping[bytes, bytes],
         stash: dict[bytes, bytes],
     ) -> None:
         self.head = head

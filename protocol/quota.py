@@ -57,7 +57,7 @@ class Quota:
     def recount(self, index: Index) -> None:
         """Count anew what is held: heads went, and people changed their minds."""
         self._counts = {
-            key: max(held.catalogue.count, 0 if held.whole else self._counts.get(key, 0))
+            key: max(held.count, 0 if held.whole else self._counts.get(key, 0))
             for key, held in index.heads.items()
             if held.head.value.owner not in self.vouched and not self._member(held.head.value.owner)
         }

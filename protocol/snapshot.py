@@ -1,12 +1,14 @@
 """What a node finds on its disk when it starts: the fold of the Store operations before.
 
 The store in ``node/`` reads its tables into this; the simulator folds operations with :meth:`Snapshot.apply`,
-which is also the definition of what each operation means. Everything in it is verified again when a state
-starts: a disk is no more trusted than a peer.
+which is also the definition of what each operation means. Envelopes are verified again when a state starts,
+since charters and clocks change what counts. Cards are not: they were verified before they were stored, and
+whoever can write the disk can also write the keys (ADR 45).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 
 from .card import card_hash
@@ -37,8 +39,8 @@ class StoredCatalogue:
     """The second envelope of an equivocation."""
     shown: bytes = b""
     """The envelope whose catalogue is whole; empty before the first."""
-    cards: dict[bytes, bytes] = field(default_factory=dict)
-    """Card hash -> card: exactly the catalogue under ``shown``."""
+    cards: MutableMapping[bytes, bytes] = field(default_factory=dict)
+    """Card hash -> card: exactly the catalogue under ``shown``. It may read the disk."""
     pending: dict[bytes, bytes] = field(default_factory=dict)
     """Verified cards of the catalogue under ``head``."""
 
@@ -58,6 +60,14 @@ class Snapshot:
 
     groups: dict[bytes, int] = field(default_factory=dict)
     """Group -> wall clock of the last word that its rosters are the newest."""
+    open_cards: Callable[[bytes, bytes], MutableMapping[bytes, bytes]] = field(
+        default=lambda _scope, _node_key: {}, compare=False, repr=False
+    )
+    """Returns where the cards of a (scope, node key) are kept of which nothing is stored yet.
+
+    A mapping that reads the disk lets a node hold a million cards in little memory. What the state changes in
+    it are Store effects too, which by their rule are on the disk before the next event.
+    """
 
     def apply(self, operation: StoreOperation) -> None:
         """Carry out one operation."""

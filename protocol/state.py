@@ -25,7 +25,7 @@ from typing import Any
 
 from .context import Context, StateConfig
 from .conversation import PUBLIC, Conversation
-from .effects import DropCatalogue, DropRecord, Effect, PublishRefused
+from .effects import DropCatalogue, DropRecord, Effect, PublishRefused, PutHead
 from .envelope import Verified
 from .errors import LocalProtocolError, RemoteProtocolError
 from .events import (
@@ -168,6 +168,7 @@ class State:
     def _restore(self, snapshot: Snapshot) -> None:
         """Take over what the disk holds; what does not verify any more is left out."""
         self._context.loading = True
+        self._context.open_cards = snapshot.open_cards
         trust, _ = self._parts.owners.learn(self._own_charters)
         self._owner = self._parts.groups.owner = trust.owner
         self._parts.quota.vouched = frozenset((trust.owner,))
@@ -181,9 +182,14 @@ class State:
         self._parts.carrier.restore(snapshot.records.values())
         self._parts.quota.recount(self._parts.indexes[PUBLIC])
         self._context.loading = False
-        for scope, node_key in snapshot.catalogues:
-            if scope not in self._parts.indexes or node_key not in self._parts.indexes[scope].heads:
+        for (scope, node_key), stored in snapshot.catalogues.items():
+            heads = self._parts.indexes[scope].heads if scope in self._parts.indexes else {}
+            held = heads.get(node_key)
+            if held is None or (stored.shown and held.shown is None):
                 self._context.store(DropCatalogue(scope, node_key))
+                if held is not None:
+                    other = b"" if held.other is None else held.other.raw
+                    self._context.store(PutHead(scope, node_key, held.head.raw, other))
         for scope, digest in snapshot.records:
             if not self._parts.holds_record(scope, digest):
                 self._context.store(DropRecord(scope, digest))

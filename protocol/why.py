@@ -15,7 +15,7 @@ from .effects import WhyReport
 from .events import Why
 from .history import Because, Reason
 from .index import Held, Index
-from .limits import WHY_REASONS_MAX
+from .limits import WHY_CARDS_MAX, WHY_REASONS_MAX
 from .owners import Owners
 
 
@@ -82,7 +82,7 @@ def _of_catalogue(item: Held) -> Iterator[Reason]:
 
 
 def _of_card(question: Why, owners: Owners, held: list[Held]) -> Iterator[Reason]:
-    holding = [item for item in held if item.catalogue.find(question.subject) is not None]
+    holding = [item for item in _asked(question, held) if item.catalogue.find(question.subject) is not None]
     for item in holding:
         entry = item.catalogue.find(question.subject)
         if entry is not None and entry.hash in item.hidden:
@@ -104,6 +104,20 @@ def _of_card(question: Why, owners: Owners, held: list[Held]) -> Iterator[Reason
         yield Reason(Because.NO_HEAD, "of its owner")
     for item in of_owner:
         yield Reason(Because.NOT_IN_HEAD if item.whole else Because.NOT_WHOLE, _where(item))
+
+
+def _asked(question: Why, held: list[Held]) -> Iterator[Held]:
+    """Yield the catalogues to look into: those of the owner, or those that cost little to look into."""
+    left = WHY_CARDS_MAX
+    for item in held:
+        if question.owner:
+            if item.head.value.owner == question.owner:
+                yield item
+        elif not item.rests:
+            yield item
+        elif item.head.value.count <= left:
+            left -= item.head.value.count
+            yield item
 
 
 def _where(item: Held) -> str:

@@ -119,6 +119,70 @@ def bridge(owner: Rkme, columns: Sequence[Column]) -> Bridge:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Sharing:
+    """Which columns two tables share, and how the units of one become those of the other.
+
+    Parameters
+    ----------
+    here, there
+        Positions of the shared columns in either table, in the order of the first.
+    columns_here, columns_there
+        How many columns each table has.
+    columns
+        The shared columns as the first table has them.
+    factors, offsets
+        (shared,) what turns a value of the second table into the first one's unit.
+    """
+
+    here: tuple[int, ...]
+    there: tuple[int, ...]
+    columns_here: int
+    columns_there: int
+    columns: tuple[Column, ...]
+    factors: Floats
+    offsets: Floats
+
+    @classmethod
+    def of(cls, here: Sequence[Column] | None, there: Sequence[Column] | None) -> Sharing:
+        """Return what two tables share.
+
+        Raises
+        ------
+        SpecificationError
+            When columns have no names, or none is shared.
+        """
+        pairs = _shared(here, there)
+        assert here is not None
+        assert there is not None
+        turns = [_conversion(there[second], here[first]) for first, second in pairs]
+        return cls(
+            tuple(first for first, _ in pairs),
+            tuple(second for _, second in pairs),
+            len(here),
+            len(there),
+            tuple(here[first] for first, _ in pairs),
+            np.array([factor for factor, _ in turns]),
+            np.array([offset for _, offset in turns]),
+        )
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether one table has all columns of the other: a subset, a superset, or another order."""
+        return len(self.here) in (self.columns_here, self.columns_there)
+
+    def from_here(self, rkme: Rkme) -> Rkme:
+        """Return a specification of the first table on the shared columns; itself when these are all."""
+        if len(self.here) == self.columns_here:
+            return rkme
+        unchanged = np.ones(len(self.here)), np.zeros(len(self.here))
+        return _project(rkme, list(self.here), self.columns, *unchanged)
+
+    def from_there(self, rkme: Rkme) -> Rkme:
+        """Return a specification of the second table on the shared columns, in the first one's units."""
+        return _project(rkme, list(self.there), self.columns, self.factors, self.offsets)
+
+
 def align(requirement: Rkme, candidate: Rkme) -> tuple[Rkme, Rkme]:
     """Return both specifications on the columns that they share, in the requirement's order and units.
 
@@ -129,22 +193,8 @@ def align(requirement: Rkme, candidate: Rkme) -> tuple[Rkme, Rkme]:
     """
     if requirement.island == candidate.island:
         return requirement, candidate
-    if requirement.columns is None or candidate.columns is None:
-        raise _refusal("columns", "they have no names on one side")
-    pairs = _shared(requirement.columns, candidate.columns)
-    ours = [place for place, _ in pairs]
-    theirs = [source for _, source in pairs]
-    columns = tuple(requirement.columns[place] for place in ours)
-    turns = [
-        _conversion(candidate.columns[source], column) for source, column in zip(theirs, columns, strict=True)
-    ]
-    factors = np.array([factor for factor, _ in turns])
-    offsets = np.array([offset for _, offset in turns])
-    unchanged = np.ones(len(ours)), np.zeros(len(ours))
-    return (
-        _project(requirement, ours, columns, *unchanged),
-        _project(candidate, theirs, columns, factors, offsets),
-    )
+    sharing = Sharing.of(requirement.columns, candidate.columns)
+    return sharing.from_here(requirement), sharing.from_there(candidate)
 
 
 class _Imputer:

@@ -13,7 +13,9 @@ Rules of this file:
 2. A card stands on the shelf of its island *and* its number of columns. One that claims another number than
    its island has is never found, and keeps nobody else out.
 3. One thread at a time; the caller sees to that.
-4. The file is a cache (see ``segments.py``). After opening, compare ``ids()`` with the store.
+4. A *label* is a number that the caller gives a card, and by which it says which cards count in a search. It
+   is kept in memory alone.
+5. The file is a cache (see ``segments.py``). After opening, compare ``ids()`` with the store.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ import numpy.typing as npt
 
 from skerry.errors import SpecificationError
 
+from .bridging import Sharing
 from .gaussian import GaussianDistance
 from .limits import CANDIDATES_MAX, INDEX_ROWS_MAX, INDEX_SEGMENT_ROWS_MAX, INDEX_SEGMENT_ROWS_MIN
 from .metric import Scale
@@ -36,6 +39,8 @@ from .segments import ID_BYTES, Rows, SegmentFile, row_checks
 from .sketch import Sketch
 
 Positions = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.uint32]
+Mask = npt.NDArray[np.bool_]
 
 _ROWS_PER_NUMBER: Final = INDEX_SEGMENT_ROWS_MAX
 """A row's position is its segment's number times this, plus its place in the segment."""
@@ -69,6 +74,7 @@ class SketchIndex:
         self._file = SegmentFile(file)
         self._shelves: defaultdict[tuple[bytes, int], _Shelf] = defaultdict(_Shelf)
         self._positions: dict[bytes, int] = {}
+        self._labels: list[Labels] = []
         for number in range(len(self._file.segments)):
             self._open_segment(number)
 
@@ -82,7 +88,28 @@ class SketchIndex:
         """Return the ids of all cards, in no order."""
         return self._positions.keys()
 
-    def add(self, island: bytes, ids: Sequence[bytes], sketches: Sequence[Sketch]) -> None:
+    def relabel(self, label_of: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.int64]]) -> None:
+        """Give all cards new labels.
+
+        Parameters
+        ----------
+        label_of
+            Returns labels (n,) of the ids (n, 32); a negative one takes the card out of the index.
+        """
+        for number, segment in enumerate(self._file.segments):
+            rows = self._file.rows(segment)
+            live = np.flatnonzero(rows.checks)
+            labels = label_of(rows.ids[live])
+            self._labels[number][live] = np.maximum(labels, 0)
+            self.remove(_bytes_of(rows.ids[live[labels < 0]]))
+
+    def add(
+        self,
+        island: bytes,
+        ids: Sequence[bytes],
+        sketches: Sequence[Sketch],
+        labels: Sequence[int] | None = None,
+    ) -> None:
         """Add cards of one island; a card that is there already is replaced.
 
         Parameters
@@ -94,6 +121,8 @@ class SketchIndex:
             ``ids()`` shows after a crash which versions are missing.
         sketches
             As many sketches.
+        labels
+            As many labels, from 0 on; all are 0 when None.
 
         Raises
         ------
@@ -108,12 +137,14 @@ class SketchIndex:
         if len(self) + len(ids) > INDEX_ROWS_MAX:
             raise _refusal("ids", f"the index holds at most {INDEX_ROWS_MAX} cards")
         latest = dict(zip(ids, sketches, strict=True))
+        label_of = dict(zip(ids, labels or [0] * len(ids), strict=True))
         self.remove(latest)
         by_columns: defaultdict[int, list[bytes]] = defaultdict(list)
         for card, sketch in latest.items():
             by_columns[sketch.columns].append(card)
         for columns, cards in by_columns.items():
-            self._place(island, columns, _rows_of(cards, [latest[card] for card in cards]))
+            rows = _rows_of(cards, [latest[card] for card in cards])
+            self._place(island, columns, rows, np.array([label_of[card] for card in cards], np.uint32))
 
     def remove(self, ids: Iterable[bytes]) -> int:
         """Remove cards and return how many were there."""
@@ -130,7 +161,7 @@ class SketchIndex:
         island: bytes,
         *,
         count: int = 300,
-        among: Collection[bytes] | None = None,
+        among: Mask | None = None,
     ) -> list[bytes]:
         """Return the ids of the most promising cards of an island, best first.
 
@@ -145,7 +176,7 @@ class SketchIndex:
         count
             How many candidates; fewer come back only when the island holds fewer.
         among
-            The ids that a filter has left, or None for all.
+            By label, which cards a filter has left, or None for all.
 
         Raises
         ------
@@ -156,29 +187,59 @@ class SketchIndex:
         if not 1 <= count <= CANDIDATES_MAX:
             raise _refusal("count", f"{count} is not between 1 and {CANDIDATES_MAX}")
         gaussian = GaussianDistance(requirement, scale) if requirement.columns else None
-        shelf = self._shelves.get((island, requirement.columns))
-        if shelf is None:
-            return []
-        numbers, views = (
-            shelf.segments,
-            [self._file.rows(self._file.segments[number]) for number in shelf.segments],
-        )
-        eligible = [rows.checks != 0 for rows in views]
-        if among is not None:
-            self._restrict(eligible, numbers, among)
+        views, eligible = self._eligible(island, requirement.columns, among)
         lists = [_nearest(views, eligible, _vector_distances(requirement), count)]
         if gaussian is not None:
             lists.append(_nearest(views, eligible, lambda rows: gaussian.of(rows.means, rows.spreads), count))
         return _in_turn(lists, count)
 
+    def search_shared(
+        self,
+        requirement: Sketch,
+        scale: Scale,
+        island: bytes,
+        sharing: Sharing,
+        *,
+        count: int = 300,
+        among: Mask | None = None,
+    ) -> list[bytes]:
+        """Return the ids of the most promising cards of an island that shares some columns, best first.
+
+        Only means and spreads are compared: the vectors of two islands have nothing to do with each other.
+
+        Parameters
+        ----------
+        requirement, scale
+            The sketch and the metric of the requirement on the shared columns alone.
+        island
+            The other island's 32-byte id.
+        sharing
+            Which columns of the other island those are, and their units.
+        count, among
+            As in :meth:`search`.
+        """
+        if not requirement.columns:
+            return []
+        gaussian = GaussianDistance(requirement, scale)
+        views, eligible = self._eligible(island, sharing.columns_there, among)
+        places, factors = list(sharing.there), sharing.factors.astype(np.float32)[:, None]
+        offsets = sharing.offsets.astype(np.float32)[:, None]
+
+        def distances(rows: Rows) -> npt.NDArray[np.float32]:
+            means = rows.means[places] * factors + offsets
+            return gaussian.of(means, rows.spreads[places] * np.abs(factors))
+
+        return _nearest(views, eligible, distances, count)
+
     def compact(self, into: BinaryIO) -> SketchIndex:
         """Write the cards to another, empty file without gaps, and return the index of that file."""
         other = SketchIndex(into)
-        for segment in self._file.segments:
+        for segment, given in zip(self._file.segments, self._labels, strict=True):
             rows = self._file.rows(segment)
             live = np.flatnonzero(rows.checks)
             if len(live):
-                other._place(segment.island, segment.columns, rows.at(live))
+                labels = given[live]
+                other._place(segment.island, segment.columns, rows.at(live), labels)
         return other
 
     def flush(self) -> None:
@@ -192,6 +253,7 @@ class SketchIndex:
     def _open_segment(self, number: int) -> None:
         """Take a segment of the file into the shelves; of a card that stands twice the later row counts."""
         rows, shelf = self._file.rows(self._file.segments[number]), self._shelf(number)
+        self._labels.append(np.zeros(len(rows.checks), np.uint32))
         shelf.segments.append(number)
         shelf.capacity += len(rows.checks)
         live = np.flatnonzero(rows.checks)
@@ -201,7 +263,7 @@ class SketchIndex:
         free = np.flatnonzero(rows.checks == 0)[::-1] + number * _ROWS_PER_NUMBER
         shelf.free[:0] = free.tolist()
 
-    def _place(self, island: bytes, columns: int, rows: Rows) -> None:
+    def _place(self, island: bytes, columns: int, rows: Rows, labels: Labels) -> None:
         """Write rows whose ids are not in the index to free positions of their shelf."""
         rows.checks[:] = row_checks(island, rows)
         shelf = self._shelves[island, columns]
@@ -210,6 +272,7 @@ class SketchIndex:
             whole = -(-max(missing, shelf.capacity) // INDEX_SEGMENT_ROWS_MIN) * INDEX_SEGMENT_ROWS_MIN
             capacity = min(whole, INDEX_SEGMENT_ROWS_MAX)
             number = self._file.allocate(island, columns, capacity)
+            self._labels.append(np.zeros(capacity, np.uint32))
             shelf.segments.append(number)
             shelf.capacity += capacity
             first = number * _ROWS_PER_NUMBER
@@ -218,20 +281,22 @@ class SketchIndex:
         start = 0
         for number, places in _by_segment(positions):
             self._file.rows(self._file.segments[number]).put(places, rows.part(start, start + len(places)))
+            self._labels[number][places] = labels[start : start + len(places)]
             start += len(places)
         self._positions.update(zip(_bytes_of(rows.ids), positions.tolist(), strict=True))
 
-    def _restrict(
-        self, eligible: list[npt.NDArray[np.bool_]], numbers: Sequence[int], among: Collection[bytes]
-    ) -> None:
-        """Clear what is not among the given ids."""
-        known = (self._positions.get(card) for card in among)
-        positions = np.array(sorted(position for position in known if position is not None), np.int64)
-        allowed = dict(_by_segment(positions))
-        for number, flags in zip(numbers, eligible, strict=True):
-            keep = np.zeros_like(flags)
-            keep[allowed.get(number, [])] = True
-            flags &= keep
+    def _eligible(self, island: bytes, columns: int, among: Mask | None) -> tuple[list[Rows], list[Mask]]:
+        """Return the segments of an island, and which of their rows count."""
+        shelf = self._shelves.get((island, columns))
+        numbers = shelf.segments if shelf is not None else []
+        views = [self._file.rows(self._file.segments[number]) for number in numbers]
+        eligible: list[Mask] = [rows.checks != 0 for rows in views]
+        if among is not None:
+            # A card that came after the mask was made has a label beyond it.
+            allowed = np.append(among, False)
+            for number, flags in zip(numbers, eligible, strict=True):
+                flags &= allowed[np.minimum(self._labels[number], len(among))]
+        return views, eligible
 
 
 def _vector_distances(requirement: Sketch) -> Callable[[Rows], npt.NDArray[np.floating[Any]]]:

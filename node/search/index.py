@@ -1,28 +1,42 @@
 """The cards that this node shows: what is searched, listed and served.
 
 Theory of operation. The state machine says which cards are shown
-(:class:`~skerry.protocol.effects.CardsChanged`), one change at a time and on the event loop;
-:class:`CardIndex` keeps them by hash and by id. Their sketches are kept apart (see ``sketches.py``).
+(:class:`~skerry.protocol.effects.CardsChanged`), one change at a time and on the event loop. Of each card
+this file keeps the facts that searches filter by (``columns.py``) and where it stands; the card itself is
+read from the store when it is shown. Sketches are kept apart (``sketches.py``), under the same row numbers.
 
 Rules of this file:
 
 1. A card stands here as long as a catalogue that is shown holds it; two nodes of one owner may both hold it.
 2. Of several versions under one id the highest is the one shown.
+3. At the start the facts of the store are taken over as they are; nothing is read twice.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
+from skerry.node.limits import SETTLED_SINGLY_MAX
+from skerry.node.storage.facts import facts_of, scenario_words, scenarios_in, word_code
 from skerry.protocol.card import CARD, Card, card_hash
 
+from .columns import Columns, Facts, Mask, Rows, code, joined, matching, newest_rows
+from .sketches import Change
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
     from skerry.protocol.effects import CardsChanged
 
 Place = tuple[bytes, bytes]
 """A catalogue: (scope, node key)."""
+
+WORDS: Final = ("data", "task", "library", "license")
+"""Fields that a search may ask for by their exact word, whatever its case."""
 
 
 @dataclass
@@ -36,72 +50,234 @@ class Entry:
 
 
 class CardIndex:
-    """The live cards, by hash and by id. Used on the event loop only."""
+    """The live cards, by hash and by id. Used on the event loop only.
 
-    def __init__(self) -> None:
-        self.entries: dict[bytes, Entry] = {}
+    Parameters
+    ----------
+    read
+        Returns those of some cards that the store holds, by hash.
+    """
+
+    def __init__(self, read: Callable[[Sequence[bytes]], Mapping[bytes, bytes]]) -> None:
+        self.columns = Columns()
         self.disputed: set[Place] = set()
         self.incomplete: set[Place] = set()
-        self._by_id: defaultdict[bytes, set[bytes]] = defaultdict(set)
-        self._by_specification: defaultdict[bytes, set[bytes]] = defaultdict(set)
-        self._changes: dict[bytes, Card | None] = {}
+        self.changes = 0
+        """Counted up whenever what is shown changes."""
+        self._read = read
+        self._newest: Mask = np.zeros(len(self.columns.live), np.bool_)
+        self._places: list[Place] = []
+        self._place_numbers: dict[Place, int] = {}
+        self._also_in: defaultdict[int, set[int]] = defaultdict(set)
+        """Row -> the further catalogues that hold its card."""
+        self._scenarios: dict[int, set[str]] = {}
+        self._changes: dict[bytes, Change] = {}
 
-    def apply(self, change: CardsChanged) -> dict[bytes, Card | None]:
+    # Following the state machine.
+
+    def load(
+        self, facts: Iterable[bytes], places: Mapping[int, Place], scenarios: Mapping[bytes, str]
+    ) -> None:
+        """Take over what the store derived, before any change."""
+        rows = joined(facts)
+        numbers = np.zeros(max(places, default=0) + 1, np.uint32)
+        for number, place in places.items():
+            numbers[number] = self._number(place)
+        if len(rows):
+            rows["place"] = numbers[rows["place"]]
+            self.columns.load(self._once(rows))
+        self._scenarios = {code(key): scenarios_in(words) for key, words in scenarios.items()}
+        self._newest = newest_rows(self.columns)
+
+    def apply(self, change: CardsChanged) -> dict[bytes, Change]:
         """Take in what is shown of one catalogue from now on.
 
         Returns
         -------
         dict
-            By hash, the cards that are new, and ``None`` for those that are gone altogether.
+            By hash, the cards that are new, and those that are gone altogether.
         """
         place = (change.scope, change.node_key)
         _mark(self.disputed, place, on=change.disputed)
         _mark(self.incomplete, place, on=not change.complete)
-        for removed in change.removed:
-            self._remove(removed, place)
-        for raw in change.added:
-            self._add(raw, place)
+        number = self._number(place)
+        touched = {self._remove(removed, number) for removed in change.removed}
+        touched |= {self._add(raw, number) for raw in change.added}
+        self._settle(touched)
         changes, self._changes = self._changes, {}
         return changes
 
+    def drop(self, place: Place) -> dict[bytes, Change]:
+        """Take out whatever a catalogue holds, and return what :meth:`apply` returns."""
+        number = self._number(place)
+        also = [row for row, numbers in self._also_in.items() if number in numbers]
+        rows = [*np.flatnonzero(self.columns.live & (self.columns["place"] == number)).tolist(), *also]
+        self._settle({self._remove(self.columns.hash(row), number) for row in rows})
+        self.disputed.discard(place)
+        self.incomplete.discard(place)
+        changes, self._changes = self._changes, {}
+        return changes
+
+    # Reading.
+
     def newest(self, card_id: bytes) -> Entry | None:
         """Return the highest version of a learnware; of equal ones that with the smaller hash."""
-        entries = [self.entries[item] for item in self._by_id.get(card_id, ())]
-        return min(entries, key=lambda entry: (-entry.card.version, entry.hash), default=None)
+        rows = [row for row in self.columns.by_id.rows(code(card_id)) if self._newest[row]]
+        entries = [entry for entry in self.entries(rows) if entry.card.id == card_id]
+        return entries[0] if entries else None
 
     def by_specification(self, root: bytes) -> Entry | None:
         """Return a card that names the specification blob with this root."""
-        key = min(self._by_specification.get(root, ()), default=None)
-        return None if key is None else self.entries[key]
+        entries = self.entries(self.columns.by_specification.rows(code(root)))
+        named = [entry for entry in entries if entry.card.specification.root == root]
+        return min(named, key=lambda entry: entry.hash, default=None)
 
-    def shown(self) -> list[Entry]:
-        """Return the newest version of every learnware."""
-        return [entry for entry in map(self.newest, self._by_id) if entry is not None]
+    def entries(self, rows: Iterable[int] | Rows) -> list[Entry]:
+        """Return the cards of some rows; one that went in the meantime is left out."""
+        hashes = {int(row): self.columns.hash(int(row)) for row in rows if self.columns.live[int(row)]}
+        cards = self._read(list(hashes.values()))
+        return [
+            Entry(digest, CARD.decode(cards[digest]), self._places_of(row))
+            for row, digest in hashes.items()
+            if digest in cards
+        ]
+
+    def shown(self) -> Mask:
+        """Return which rows hold the newest version of a learnware."""
+        return self.columns.live & self._newest[: self.columns.size]
+
+    def held_by(self, place: Place) -> list[Entry]:
+        """Return the newest versions that a catalogue holds."""
+        number = self._place_numbers.get(place)
+        if number is None:
+            return []
+        mask = self.shown() & (self.columns["place"] == number)
+        also = [row for row, numbers in self._also_in.items() if number in numbers and self._newest[row]]
+        return self.entries([*np.flatnonzero(mask).tolist(), *also])
+
+    def count(self) -> tuple[int, int]:
+        """Return how many learnwares are shown, and of how many owners."""
+        owners = self.columns["owner"][self.shown()]
+        return len(owners), len(np.unique(owners))
+
+    def places(self) -> set[Place]:
+        """Return the catalogues that hold cards which are shown."""
+        numbers = {int(number) for number in np.unique(self.columns["place"][self.shown()])}
+        for row, further in self._also_in.items():
+            if self._newest[row]:
+                numbers |= further
+        return {self._places[number] for number in numbers}
+
+    def rows_of(self, hashes: Collection[bytes]) -> Rows:
+        """Return the rows of cards by hash; -1 for one that is not here."""
+        prefixes = np.frombuffer(b"".join(digest[:8] for digest in hashes), "<u8").astype(np.uint64)
+        return self.columns.by_hash.first(prefixes)
 
     def is_disputed(self, entry: Entry) -> bool:
         """Return whether a key that shows the card signed two heads with one number."""
         return not self.disputed.isdisjoint(entry.places)
 
-    def _add(self, raw: bytes, place: Place) -> None:
-        key = card_hash(raw)
-        if key not in self.entries:
-            card = CARD.decode(raw)
-            self.entries[key] = Entry(key, card)
-            self._by_id[card.id].add(key)
-            self._by_specification[card.specification.root].add(key)
-            self._changes[key] = card
-        self.entries[key].places.add(place)
+    # Filters.
 
-    def _remove(self, key: bytes, place: Place) -> None:
-        entry = self.entries.get(key)
-        if entry is None:
+    def with_word(self, name: str, word: str) -> Mask:
+        """Return the rows whose ``data``, ``task``, ``library`` or ``license`` is a word."""
+        mask: Mask = self.columns[name] == np.uint64(code(word_code(word)))
+        return mask
+
+    def with_scenario(self, scenario: str) -> Mask:
+        """Return the rows that name a scenario."""
+        wanted = scenario.casefold()
+        return matching(
+            self.columns.codes("scenarios"), lambda value: wanted in self._scenarios.get(value, ())
+        )
+
+    def of_owners(self, owners: Iterable[bytes]) -> Mask:
+        """Return the rows that belong to one of some owners."""
+        mask: Mask = np.isin(self.columns["owner"], np.array([code(owner) for owner in owners], np.uint64))
+        return mask
+
+    def on_island(self, island: bytes) -> Mask:
+        """Return the rows on an island."""
+        mask: Mask = self.columns["island"] == np.uint64(code(island))
+        return mask
+
+    # Inside.
+
+    def _once(self, rows: Facts) -> Facts:
+        """Return the rows without the second ones of cards that stand in several catalogues."""
+        codes = np.sort(np.ascontiguousarray(rows["hash"]).view("<u8")[::4])
+        if not np.any(codes[1:] == codes[:-1]):
+            return rows
+        _, first, inverse = np.unique(rows["hash"], return_index=True, return_inverse=True)
+        kept = np.sort(first)
+        position = {int(row): at for at, row in enumerate(kept)}
+        for row in np.setdiff1d(np.arange(len(rows)), first).tolist():
+            self._also_in[position[int(first[inverse[row]])]].add(int(rows["place"][row]))
+        unique: Facts = rows[kept]
+        return unique
+
+    def _number(self, place: Place) -> int:
+        if place not in self._place_numbers:
+            self._place_numbers[place] = len(self._places)
+            self._places.append(place)
+        return self._place_numbers[place]
+
+    def _places_of(self, row: int) -> set[Place]:
+        numbers = {int(self.columns["place"][row]), *self._also_in.get(row, ())}
+        return {self._places[number] for number in numbers}
+
+    def _row(self, digest: bytes) -> int | None:
+        rows = self.columns.by_hash.rows(code(digest))
+        return next((row for row in rows if self.columns.hash(row) == digest), None)
+
+    def _add(self, raw: bytes, number: int) -> int:
+        """Take in a card and return the code of its id."""
+        digest = card_hash(raw)
+        row = self._row(digest)
+        if row is None:
+            card = CARD.decode(raw)
+            row = self.columns.add(facts_of(card, digest, number))
+            self._scenarios.setdefault(
+                code(word_code(scenario_words(card.scenarios))), scenarios_in(scenario_words(card.scenarios))
+            )
+            self._changes[digest] = Change(row, card)
+        elif self.columns["place"][row] != number:
+            self._also_in[row].add(number)
+        return int(self.columns["id"][row])
+
+    def _remove(self, digest: bytes, number: int) -> int:
+        """Take a card out of a catalogue and return the code of its id; 0 when it is not here."""
+        row = self._row(digest)
+        if row is None:
+            return 0
+        further = self._also_in.get(row, set())
+        if number in further:
+            further.discard(number)
+        elif self.columns["place"][row] == number:
+            if further:
+                self.columns["place"][row] = further.pop()
+            else:
+                self.columns.remove(row)
+                self._changes[digest] = Change(row, None)
+        if not further:
+            self._also_in.pop(row, None)
+        return int(self.columns["id"][row])
+
+    def _settle(self, ids: Iterable[int]) -> None:
+        """Find the newest version of each of some ids."""
+        if len(self._newest) < self.columns.size:
+            self._newest = np.concatenate([self._newest, np.zeros(self.columns.size, np.bool_)])
+        self.changes += 1
+        wanted = set(ids)
+        if len(wanted) > SETTLED_SINGLY_MAX:
+            self._newest = newest_rows(self.columns)
             return
-        entry.places.discard(place)
-        if not entry.places:
-            del self.entries[key]
-            _discard(self._by_id, entry.card.id, key)
-            _discard(self._by_specification, entry.card.specification.root, key)
-            self._changes[key] = None
+        versions, hash_of = self.columns["version"], self.columns.hash
+        for card_id in wanted:
+            rows = self.columns.by_id.rows(card_id)
+            best = min(rows, key=lambda row: (-int(versions[row]), hash_of(row)), default=None)
+            for row in rows:
+                self._newest[row] = row == best
 
 
 class OwnBlobs:
@@ -112,6 +288,11 @@ class OwnBlobs:
         self._count: defaultdict[bytes, int] = defaultdict(int)
         self._cards: dict[bytes, tuple[bytes, bytes]] = {}
 
+    def load(self, cards: Mapping[bytes, bytes]) -> None:
+        """Take over the node's own catalogue as the store holds it."""
+        for digest, raw in cards.items():
+            self._add(digest, raw)
+
     def apply(self, change: CardsChanged) -> None:
         """Follow the node's own catalogue."""
         if (change.scope, change.node_key) != self._place:
@@ -120,14 +301,17 @@ class OwnBlobs:
             for root in self._cards.pop(removed, ()):
                 self._count[root] -= 1
         for raw in change.added:
-            card = CARD.decode(raw)
-            roots = (card.specification.root, card.package.root)
-            if self._cards.setdefault(card_hash(raw), roots) is roots:
-                for root in roots:
-                    self._count[root] += 1
+            self._add(card_hash(raw), raw)
 
     def __contains__(self, root: bytes) -> bool:
         return self._count.get(root, 0) > 0
+
+    def _add(self, digest: bytes, raw: bytes) -> None:
+        card = CARD.decode(raw)
+        roots = (card.specification.root, card.package.root)
+        if self._cards.setdefault(digest, roots) is roots:
+            for root in roots:
+                self._count[root] += 1
 
 
 def _mark(places: set[Place], place: Place, *, on: bool) -> None:
@@ -135,9 +319,3 @@ def _mark(places: set[Place], place: Place, *, on: bool) -> None:
         places.add(place)
     else:
         places.discard(place)
-
-
-def _discard(groups: defaultdict[bytes, set[bytes]], name: bytes, item: bytes) -> None:
-    groups[name].discard(item)
-    if not groups[name]:
-        del groups[name]

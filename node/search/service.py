@@ -1,14 +1,14 @@
 """Searching this node's index: filters, then sketches, then the full specifications, then the mix.
 
-Theory of operation. Filters and words come first, since they cost least. With a requirement, the cards of
-its island that are left go through the sketch index, unless they are few; the full specifications of those
-that pass are fetched by name, compared exactly, and mixed. Whatever could not be had in time is left out,
-and the answer's coverage says so. Everything numerical runs in threads.
+Theory of operation. Filters and words come first, since they cost least. With a requirement, the cards that
+are left go through the sketch index, island by island, unless they are few; the full specifications of those
+that pass are fetched by name, compared exactly, and mixed (``comparing.py``). Whatever could not be had in
+time is left out, and the answer's coverage says so. Everything numerical runs in threads.
 
 Rules of this file:
 
-1. Distances are of verified specifications only: a card whose sketch or island does not follow from its
-   specification is left out, and the state machine is told.
+1. A card from whose specification its sketch or island does not follow is left out, and the state machine is
+   told; what others report is computed here before it is believed.
 2. A disputed card is shown and marked, and never recommended.
 3. The requirement stays in this process.
 4. A searcher elsewhere sends a sketch, and gets the nearest by it to compare by himself.
@@ -17,61 +17,58 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections import OrderedDict
+from collections import deque
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import structlog
 from msgspec.structs import replace
 
-from skerry.errors import SkerryError, SpecificationError, Unavailable
+from skerry.errors import SkerryError, Unavailable
 from skerry.node.api.problems import BadRequest
 from skerry.node.limits import (
-    RKMES_CACHED_BYTES_MAX,
+    ISLANDS_LEARNED_MAX,
+    ISLANDS_SECONDS_SHARE,
+    REPORTS_WAITING_MAX,
     SEARCH_CANDIDATES,
     SEARCH_CONCURRENT_MAX,
     SEARCH_HITS_MAX,
     SEARCH_SECONDS_MAX,
+    SEARCH_SHARED,
     SEARCHES_WAITING_MAX,
+    WORDS_TRIES_MAX,
 )
 from skerry.protocol import events
-from skerry.protocol.api import Coverage, Hit, MixView, SearchAnswer, SearchRequest, SketchView
-from skerry.spec.limits import MIX_CANDIDATES_MAX, MIX_MEMBERS_MAX
+from skerry.protocol.api import Coverage, Hit, MixView, SearchAnswer, SearchRequest, Shared, SketchView
+from skerry.protocol.card import CARD, card_hash
+from skerry.spec.limits import MIX_MEMBERS_MAX
+
+from .comparing import Candidate, Compared, Measured, RkmeCache, compare, honest_rkme
+from .filters import newest_first, passing, with_words
+from .index import Entry
+from .islands import Islands
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from skerry.node.directory import Directory
     from skerry.node.driver import Driver
+    from skerry.node.storage.store import Store
     from skerry.node.transfer.fetching import SpecificationCache
     from skerry.node.view import NodeView
-    from skerry.spec import Mix, Rkme
-    from skerry.spec.ranking import Ranking
+    from skerry.protocol.effects import SketchReported
+    from skerry.spec import Rkme
+    from skerry.spec.bridging import Sharing
     from skerry.spec.sketch import Sketch
 
-    from .index import CardIndex, Entry
+    from .columns import Mask
+    from .index import CardIndex
+    from .islands import Comparable
     from .sketches import Sketches
 
 log: Final = structlog.get_logger()
-
-
-@dataclass
-class Compared:
-    """What the exact comparison found."""
-
-    entries: list[Entry] = field(default_factory=list)
-    """The candidates that were compared."""
-    rkmes: list[Rkme] = field(default_factory=list)
-    """Their specifications."""
-    dishonest: list[Entry] = field(default_factory=list)
-    """Those whose card does not follow from its specification."""
-    ranking: Ranking | None = None
-    mixable: list[int] = field(default_factory=list)
-    """Positions of the candidates that the mix was chosen from, nearest first."""
-    mix: Mix | None = None
 
 
 class SearchService:
@@ -83,6 +80,8 @@ class SearchService:
         The node's own owner, for ``exclude_own``.
     index, sketches, directory, view
         What the node knows.
+    store
+        Finds words, and keeps what is learned of islands.
     specifications
         Where full specifications come from.
     driver
@@ -96,6 +95,7 @@ class SearchService:
         sketches: Sketches,
         directory: Directory,
         view: NodeView,
+        store: Store,
         specifications: SpecificationCache,
         driver: Driver,
     ) -> None:
@@ -104,11 +104,15 @@ class SearchService:
         self._sketches = sketches
         self._directory = directory
         self._view = view
+        self._store = store
         self._specifications = specifications
         self._driver = driver
         self._slots = asyncio.Semaphore(SEARCH_CONCURRENT_MAX)
         self._waiting = 0
         self._rkmes = RkmeCache()
+        self._islands = Islands(store.read_islands())
+        self._reports: deque[SketchReported] = deque(maxlen=REPORTS_WAITING_MAX)
+        self._judging: asyncio.Task[None] | None = None
 
     async def search(self, request: SearchRequest) -> SearchAnswer:
         """Answer a search.
@@ -123,18 +127,19 @@ class SearchService:
             ``E-UNAVAILABLE-BUSY``: too many searches wait already.
         """
         _validate(request)
-        entries = [entry for entry in self._index.shown() if self._passes(entry, request)]
-        if request.sketch is not None:
-            return await self._search_by_sketch(request.sketch, entries, request.k)
-        if not request.requirement:
-            entries.sort(key=lambda entry: (-entry.card.published, entry.hash))
-            return SearchAnswer(
-                hits=[self._hit(entry) for entry in entries[: request.k]],
-                mix=None,
-                coverage=self._coverage(len(entries), (), ()),
-            )
         async with self._slot():
-            return await self._search_by_data(request, entries)
+            found = await self._found(request.text) if request.text.strip() else None
+            mask = passing(request, self._index, self._directory, self._owner)
+            rows = None
+            if found is not None:
+                mask, rows = with_words(mask, self._index, found)
+            if request.sketch is not None:
+                return await self._search_by_sketch(request.sketch, mask, request.k)
+            if request.requirement:
+                return await self._search_by_data(request, mask)
+            rows = newest_first(mask, self._index, request.k) if rows is None else rows[: request.k]
+            hits = [self._hit(entry) for entry in self._index.entries(rows)]
+            return SearchAnswer(hits, None, self._coverage(int(np.count_nonzero(mask))))
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -153,67 +158,124 @@ class SearchService:
         finally:
             self._waiting -= 1
 
-    def _passes(self, entry: Entry, request: SearchRequest) -> bool:
-        """Return whether a card passes all filters."""
-        card = entry.card
-        if request.exclude_own and card.owner == self._owner:
-            return False
-        if request.owner and not self._is_owner(card.owner, request.owner):
-            return False
-        if request.scenario and request.scenario.casefold() not in map(str.casefold, card.scenarios):
-            return False
-        for name in ("data", "task", "library", "license"):
-            wanted = getattr(request, name)
-            if wanted and wanted.casefold() != getattr(card, name).casefold():
-                return False
-        return _has_words(entry, request.text)
+    async def _found(self, text: str) -> dict[bytes, float]:
+        """Return the cards with some words; again when cards changed meanwhile, lest one is lost."""
+        for _ in range(WORDS_TRIES_MAX):
+            before = self._index.changes
+            found = await self._store.find_words(text)
+            if self._index.changes == before:
+                break
+        return found
 
-    def _is_owner(self, owner: bytes, wanted: str) -> bool:
-        return wanted.casefold() in (owner.hex(), self._directory.name(owner).casefold())
-
-    async def _search_by_data(self, request: SearchRequest, entries: Sequence[Entry]) -> SearchAnswer:
-        deadline = time.monotonic() + min(request.timeout_seconds, SEARCH_SECONDS_MAX)
+    async def _search_by_data(self, request: SearchRequest, mask: Mask) -> SearchAnswer:
+        start, seconds = time.monotonic(), min(request.timeout_seconds, SEARCH_SECONDS_MAX)
         requirement = await asyncio.to_thread(_decode_requirement, request.requirement)
-        entries = [entry for entry in entries if entry.card.island == requirement.island.id]
-        nearest = await self._nearest(requirement, entries)
-        had = await self._fetch(nearest, deadline)
-        compared = await asyncio.to_thread(self._compare, requirement, nearest, had, request)
+        await self._learn(requirement, mask, start + ISLANDS_SECONDS_SHARE * seconds)
+        live = np.unique(self._index.columns["island"][: len(mask)][mask]).tolist()
+        others = self._islands.comparable(requirement.island, live)
+        candidates = await self._candidates(requirement, mask, others)
+        had = await self._fetch([candidate.entry for candidate in candidates], start + seconds)
+        compared = await asyncio.to_thread(compare, requirement, candidates, had, request, self._rkmes)
         for entry in compared.dishonest:
             self._convict(entry)
-        hits, mix = self._hits(compared, request)
-        missing = [entry for entry in nearest if entry.hash not in had]
-        return SearchAnswer(hits, mix, self._coverage(len(entries), compared.entries, missing))
+        hits, mix = self._hits(compared, requirement, request)
+        searched = [requirement.island.id, *(other.island for other in others)]
+        coverage = self._coverage(
+            sum(int(np.count_nonzero(mask & self._on_island(island, mask))) for island in searched),
+            [item.candidate.entry for item in compared.nearest],
+            [candidate.entry for candidate in candidates if candidate.entry.hash not in had],
+        )
+        unknown = self._unknown(requirement, mask) if requirement.columns is not None else 0
+        return SearchAnswer(hits, mix, replace(coverage, islands=len(searched), unknown=unknown))
 
-    async def _search_by_sketch(
-        self, sketch: SketchView, entries: Sequence[Entry], count: int
-    ) -> SearchAnswer:
+    async def _search_by_sketch(self, sketch: SketchView, mask: Mask, count: int) -> SearchAnswer:
         """Return the nearest by sketch, for a searcher elsewhere who compares them himself."""
         from skerry.spec.metric import Scale
 
         wanted, island = _decode_sketch(sketch)
-        entries = [entry for entry in entries if entry.card.island == island]
-        candidates = len(entries)
+        among = mask & self._on_island(island, mask)
+        rows = np.flatnonzero(among).tolist()
+        candidates = len(rows)
         if candidates > count:
-            by_hash = {entry.hash: entry for entry in entries}
-            async with self._slot():
-                hashes = await self._sketches.nearest(wanted, Scale.of_sketch(wanted), island, count, by_hash)
-            entries = [by_hash[item] for item in hashes]
-        hits = [self._hit(entry) for entry in entries]
-        return SearchAnswer(hits, None, self._coverage(candidates, (), ()))
+            hashes = await self._sketches.nearest(wanted, Scale.of_sketch(wanted), island, count, among)
+            rows = [row for row in self._index.rows_of(hashes).tolist() if row >= 0]
+        hits = [self._hit(entry) for entry in self._index.entries(rows)]
+        return SearchAnswer(hits, None, self._coverage(candidates))
 
-    async def _nearest(self, requirement: Rkme, entries: Sequence[Entry]) -> list[Entry]:
-        """Return the candidates worth an exact comparison; all when they are few."""
-        if len(entries) <= SEARCH_CANDIDATES:
-            return list(entries)
+    # Candidates.
+
+    async def _candidates(
+        self, requirement: Rkme, mask: Mask, others: Sequence[Comparable]
+    ) -> list[Candidate]:
+        """Return what is worth an exact comparison: of the own island, then of those that share most."""
+        rows = await self._nearest(requirement, mask, requirement.island.id, None, SEARCH_CANDIDATES)
+        candidates = [Candidate(entry) for entry in rows]
+        left = SEARCH_SHARED
+        for island, sharing in others:
+            if left <= 0:
+                break
+            entries = await self._nearest(requirement, mask, island, sharing, left)
+            candidates += [Candidate(entry, sharing) for entry in entries]
+            left -= len(entries)
+        return [
+            Candidate(item.entry, item.sharing, self._index.is_disputed(item.entry)) for item in candidates
+        ]
+
+    async def _nearest(
+        self, requirement: Rkme, mask: Mask, island: bytes, sharing: Sharing | None, count: int
+    ) -> list[Entry]:
+        """Return the most promising cards of one island; all when they are few."""
+        among = mask & self._on_island(island, mask)
+        rows = np.flatnonzero(among)
+        if len(rows) <= count:
+            return self._index.entries(rows)
         from skerry.spec import Scale
         from skerry.spec.sketch import sketch_of
 
-        by_hash = {entry.hash: entry for entry in entries}
-        scale = await asyncio.to_thread(Scale.of, requirement)
-        wanted = await asyncio.to_thread(sketch_of, requirement)
-        island = requirement.island.id
-        hashes = await self._sketches.nearest(wanted, scale, island, SEARCH_CANDIDATES, by_hash)
-        return [by_hash[item] for item in hashes]
+        asking = requirement if sharing is None else sharing.from_here(requirement)
+        scale = await asyncio.to_thread(Scale.of, asking)
+        wanted = await asyncio.to_thread(sketch_of, asking)
+        if sharing is None:
+            hashes = await self._sketches.nearest(wanted, scale, island, count, among)
+        else:
+            hashes = await self._sketches.nearest_shared(wanted, scale, island, sharing, count, among)
+        return self._index.entries(row for row in self._index.rows_of(hashes).tolist() if row >= 0)
+
+    def _on_island(self, island: bytes, mask: Mask) -> Mask:
+        return self._index.on_island(island)[: len(mask)]
+
+    # Islands.
+
+    async def _learn(self, requirement: Rkme, mask: Mask, deadline: float) -> None:
+        """Ask for one specification each of some islands whose columns are not known."""
+        self._islands.learn(requirement.island)
+        if requirement.columns is None:
+            return
+        rows = np.flatnonzero(mask)
+        codes, first = np.unique(self._index.columns["island"][rows], return_index=True)
+        unknown = [
+            row
+            for value, row in zip(codes.tolist(), rows[first].tolist(), strict=True)
+            if not self._islands.knows(value)
+        ]
+        entries = self._index.entries(unknown[:ISLANDS_LEARNED_MAX])
+        had = await self._fetch(entries, deadline)
+        for entry in entries:
+            blob = had.get(entry.hash)
+            rkme = await asyncio.to_thread(honest_rkme, entry, blob) if isinstance(blob, bytes) else blob
+            if rkme is not None:
+                self._islands.learn(rkme.island)
+        if new := self._islands.take_new():
+            await self._store.put_islands(new)
+
+    def _unknown(self, requirement: Rkme, mask: Mask) -> int:
+        """Return how many cards of a mask stand on islands whose columns are not known."""
+        del requirement
+        codes, counts = np.unique(self._index.columns["island"][: len(mask)][mask], return_counts=True)
+        known = [self._islands.knows(value) for value in codes.tolist()]
+        return int(counts[~np.array(known, np.bool_)].sum())
+
+    # Specifications.
 
     async def _fetch(self, entries: Sequence[Entry], deadline: float) -> dict[bytes, Rkme | bytes]:
         """Return what could be had in time, by card hash: decoded, or as the blob that came."""
@@ -236,118 +298,101 @@ class SearchService:
                 log.info("specification missing", card=tasks[task].hex(), error=str(error))
         return had
 
-    def _compare(
-        self,
-        requirement: Rkme,
-        nearest: Sequence[Entry],
-        had: dict[bytes, Rkme | bytes],
-        request: SearchRequest,
-    ) -> Compared:
-        """Decode, rank and mix the candidates; runs in a thread."""
-        from skerry.spec import mix
-        from skerry.spec.ranking import rank
-
-        compared = Compared()
-        for entry in nearest:
-            if entry.hash in had:
-                rkme = self._decode(entry, had[entry.hash])
-                if rkme is None:
-                    compared.dishonest.append(entry)
-                else:
-                    compared.entries.append(entry)
-                    compared.rkmes.append(rkme)
-        compared.ranking = rank(requirement, compared.rkmes)
-        nearest_first = compared.ranking.indices.tolist()
-        undisputed = [at for at in nearest_first if not self._index.is_disputed(compared.entries[at])]
-        compared.mixable = undisputed[:MIX_CANDIDATES_MAX]
-        size = min(request.mix_size, MIX_MEMBERS_MAX)
-        if compared.mixable and size:
-            compared.mix = mix(requirement, [compared.rkmes[at] for at in compared.mixable], size)
-        return compared
-
-    def _decode(self, entry: Entry, had: Rkme | bytes) -> Rkme | None:
-        """Return the specification; None when the card does not follow from it."""
-        if not isinstance(had, bytes):
-            return had
-        rkme = _decode_honest(entry, had)
-        if rkme is not None:
-            self._rkmes.put(entry.hash, rkme)
-        return rkme
-
     def _convict(self, entry: Entry) -> None:
         """Tell the state machine whose word was wrong; it takes the card out of the index."""
         log.warning("card does not follow from its specification", card=entry.card.id.hex())
         for _, node_key in entry.places:
             self._driver.post(events.SketchVerdict(node_key, entry.card.id, honest=False))
 
-    def _hits(self, compared: Compared, request: SearchRequest) -> tuple[list[Hit], MixView | None]:
-        """Return the first hits and the members of the mix, nearest first, and the mix by their positions."""
-        assert compared.ranking is not None
-        order = compared.ranking.indices.tolist()
+    def reported(self, report: SketchReported) -> None:
+        """Judge what another owner says about a card, in the background and one after the other."""
+        self._reports.append(report)
+        if self._judging is None or self._judging.done():
+            self._judging = asyncio.create_task(self._judge())
+
+    async def judged(self) -> None:
+        """Return when all reports so far are judged."""
+        if self._judging is not None:
+            await self._judging
+
+    async def close(self) -> None:
+        """End what runs in the background."""
+        if self._judging is not None:
+            self._judging.cancel()
+            await asyncio.gather(self._judging, return_exceptions=True)
+
+    async def _judge(self) -> None:
+        """Compute the sketches of reported cards anew, and tell the state machine what follows from them."""
+        while self._reports:
+            report = self._reports.popleft()
+            card = CARD.decode(report.card)
+            entry = Entry(card_hash(report.card), card, {(report.scope, report.node_key)})
+            try:
+                blob = await self._specifications.of(entry)
+            except SkerryError as error:
+                log.info("a report cannot be judged", card=card.id.hex(), error=str(error))
+                continue
+            honest = await asyncio.to_thread(honest_rkme, entry, blob) is not None
+            log.warning("a card was reported", card=card.id.hex(), by=report.reporter.hex(), honest=honest)
+            self._driver.post(events.SketchVerdict(report.node_key, card.id, honest=honest))
+
+    # Answers.
+
+    def _hits(
+        self, compared: Compared, requirement: Rkme, request: SearchRequest
+    ) -> tuple[list[Hit], MixView | None]:
+        """Return the first hits and the members of the mix, best first, and the mix by their positions."""
         members = [] if compared.mix is None else [compared.mixable[at] for at in compared.mix.indices]
-        shown = [at for rank, at in enumerate(order) if rank < request.k or at in members]
-        distances = dict(zip(order, compared.ranking.mmd2.tolist(), strict=True))
-        cosines = dict(zip(order, compared.ranking.cosines.tolist(), strict=True))
-        hits = []
-        for at in shown:
-            hit = self._hit(compared.entries[at])
-            noise = request.noise_mmd2
-            within = None if noise is None else distances[at] <= noise
-            hits.append(replace(hit, mmd2=distances[at], cosine=max(0.0, cosines[at]), within_noise=within))
+        shown = [at for at in range(len(compared.nearest)) if at < request.k or at in members]
+        hits = [self._measured(compared.nearest[at], requirement, request) for at in shown]
         if compared.mix is None:
             return hits, None
         positions = [shown.index(at) for at in members]
         chosen = compared.mix
         return hits, MixView(positions, chosen.weights.tolist(), chosen.mmd2, chosen.single_mmd2)
 
+    def _measured(self, item: Measured, requirement: Rkme, request: SearchRequest) -> Hit:
+        hit, noise, sharing = self._hit(item.candidate.entry), request.noise_mmd2, item.candidate.sharing
+        # The noise was measured on all columns; on some it says nothing.
+        compared_whole = sharing is None or len(sharing.here) == sharing.columns_here
+        return replace(
+            hit,
+            mmd2=item.mmd2,
+            cosine=item.cosine,
+            within_noise=item.mmd2 <= noise if noise is not None and compared_whole else None,
+            shared=None if sharing is None else _shared(sharing, requirement, item.rkme),
+        )
+
     def _hit(self, entry: Entry) -> Hit:
         node_keys = [node_key for _, node_key in entry.places]
         return Hit(self._view.card(entry), self._directory.sources(node_keys))
 
-    def _coverage(self, candidates: int, compared: Sequence[Entry], missing: Sequence[Entry]) -> Coverage:
-        shown = self._index.shown()
-        places = {place for entry in shown for place in entry.places}
+    def _coverage(
+        self, candidates: int, compared: Sequence[Entry] = (), missing: Sequence[Entry] = ()
+    ) -> Coverage:
+        cards, owners = self._index.count()
+        places = self._index.places()
         issued = [self._directory.heads[place].issued for place in places if place in self._directory.heads]
-        owners = sorted({entry.card.owner for entry in missing})
+        absent = sorted({entry.card.owner for entry in missing})
         return Coverage(
-            cards=len(shown),
+            cards=cards,
             candidates=candidates,
             compared=len(compared),
-            owners=len({entry.card.owner for entry in shown}),
+            owners=owners,
             oldest_head_seconds=max(0.0, time.time() - min(issued)) if issued else 0.0,
-            unreachable=[f"{self._directory.name(owner)} {owner.hex()}".strip() for owner in owners],
+            unreachable=[f"{self._directory.name(owner)} {owner.hex()}".strip() for owner in absent],
             owners_asked=len({entry.card.owner for entry in [*compared, *missing]}),
         )
 
 
-class RkmeCache:
-    """Decoded specifications by card hash, bounded in bytes, oldest use out first; for any thread."""
-
-    def __init__(self) -> None:
-        self._rkmes: OrderedDict[bytes, Rkme] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def get(self, key: bytes) -> Rkme | None:
-        """Return a decoded specification, or None."""
-        with self._lock:
-            if key in self._rkmes:
-                self._rkmes.move_to_end(key)
-            return self._rkmes.get(key)
-
-    def put(self, key: bytes, rkme: Rkme) -> None:
-        """Keep a decoded specification for a while."""
-        with self._lock:
-            if key not in self._rkmes:
-                self._bytes += _bytes_of(rkme)
-            self._rkmes[key] = rkme
-            while self._bytes > RKMES_CACHED_BYTES_MAX:
-                self._bytes -= _bytes_of(self._rkmes.popitem(last=False)[1])
-
-
-def _bytes_of(rkme: Rkme) -> int:
-    responses = 0 if rkme.responses is None else rkme.responses.nbytes
-    return int(rkme.points.nbytes + rkme.weights.nbytes + responses)
+def _shared(sharing: Sharing, requirement: Rkme, candidate: Rkme) -> Shared:
+    """Return how a candidate was compared, in names."""
+    ours, theirs = requirement.columns or (), candidate.columns or ()
+    return Shared(
+        columns=[column.name for column in sharing.columns],
+        imputed=[column.name for at, column in enumerate(theirs) if at not in sharing.there],
+        unused=[column.name for at, column in enumerate(ours) if at not in sharing.here],
+    )
 
 
 def _validate(request: SearchRequest) -> None:
@@ -367,13 +412,6 @@ def _validate(request: SearchRequest) -> None:
             )
 
 
-def _has_words(entry: Entry, text: str) -> bool:
-    """Return whether every word of `text` occurs in what the card says about itself."""
-    card = entry.card
-    said = " ".join([card.name, card.summary, card.slug, *card.tags, *card.scenarios]).casefold()
-    return all(word in said for word in text.casefold().split())
-
-
 def _decode_requirement(blob: bytes) -> Rkme:
     from skerry.spec import Rkme
 
@@ -391,20 +429,3 @@ def _decode_sketch(sketch: SketchView) -> tuple[Sketch, bytes]:
             "The island is no id", where="sketch.island", why=str(error), code="E-API-SEARCH"
         ) from error
     return Sketch.from_bytes(sketch.version, sketch.vector, sketch.means, sketch.spreads), island
-
-
-def _decode_honest(entry: Entry, blob: bytes) -> Rkme | None:
-    """Return the specification in `blob` if the card follows from it, else None."""
-    from skerry.spec import Specification
-    from skerry.spec.sketch import SKETCH_VERSION, Sketch, check_sketch
-
-    card = entry.card
-    try:
-        rkme = Specification.from_bytes(blob).rkme
-        if card.sketch_version != SKETCH_VERSION:
-            return rkme if rkme.island.id == card.island else None
-        claimed = Sketch.from_bytes(card.sketch_version, card.sketch, card.means, card.spreads)
-    except SpecificationError:
-        return None
-    follows = rkme.island.id == card.island and check_sketch(claimed, rkme) is None
-    return rkme if follows else None

@@ -1,7 +1,8 @@
 """The sketches of all cards, on disk, and the one thread that may touch them.
 
 The file is a cache of what the cards say: what a crash left out or left in is mended when the node starts,
-and a file that cannot be read is made anew.
+and a file that cannot be read is made anew. Rows of the card index are the labels of the sketches, so that a
+filter over a million cards is an array.
 """
 
 from __future__ import annotations
@@ -9,22 +10,38 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
+import numpy as np
 import structlog
 
 from skerry.errors import SpecificationError
+from skerry.node.limits import SKETCHES_PORTION
+from skerry.protocol.card import CARD
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import numpy.typing as npt
+
     from skerry.protocol.card import Card
+    from skerry.spec.bridging import Sharing
     from skerry.spec.index import SketchIndex
     from skerry.spec.metric import Scale
     from skerry.spec.sketch import Sketch
 
+    from .columns import Columns, Mask, Rows
+
 log: Final = structlog.get_logger()
+
+
+class Change(NamedTuple):
+    """What happened to the sketch of one card."""
+
+    row: int
+    card: Card | None
+    """The card; None when it is gone."""
 
 
 class Sketches:
@@ -42,29 +59,49 @@ class Sketches:
         self._file: BinaryIO | None = None
         self._index: SketchIndex | None = None
 
-    def submit(self, changes: Mapping[bytes, Card | None]) -> None:
+    def submit(self, changes: Mapping[bytes, Change]) -> None:
         """Take in cards by hash, and take out those that are ``None``, after what was submitted before."""
         if changes:
             self._thread.submit(self._apply, dict(changes))
 
-    def mend(self, live: Collection[bytes]) -> None:
-        """Take out whatever is not among the hashes of live cards."""
-        self._thread.submit(self._mend, set(live))
+    def mend(self, columns: Columns, read: Callable[[Sequence[bytes]], Mapping[bytes, bytes]]) -> None:
+        """Take out what is not live, and take in what a crash left out.
+
+        Parameters
+        ----------
+        columns
+            The live cards and their rows, as they are now.
+        read
+            Returns cards by hash; called in the thread of the sketches.
+        """
+        live = np.flatnonzero(columns.live)
+        hashes = columns["hash"][live].copy()
+        self._thread.submit(self._mend, hashes, live, read)
 
     async def nearest(
-        self, requirement: Sketch, scale: Scale, island: bytes, count: int, among: Collection[bytes]
+        self, requirement: Sketch, scale: Scale, island: bytes, count: int, among: Mask
     ) -> list[bytes]:
         """Return the hashes of the most promising cards, best first; see ``SketchIndex.search``."""
+        return await self._run(
+            lambda index: index.search(requirement, scale, island, count=count, among=among)
+        )
 
-        def search() -> list[bytes]:
-            return self._opened().search(requirement, scale, island, count=count, among=among)
-
-        return await asyncio.get_running_loop().run_in_executor(self._thread, search)
+    async def nearest_shared(
+        self, requirement: Sketch, scale: Scale, island: bytes, sharing: Sharing, count: int, among: Mask
+    ) -> list[bytes]:
+        """Return the same for an island that shares columns; see ``SketchIndex.search_shared``."""
+        return await self._run(
+            lambda index: index.search_shared(requirement, scale, island, sharing, count=count, among=among)
+        )
 
     def close(self) -> None:
         """Finish what was submitted, and have it on the disk."""
         self._thread.submit(self._end)
         self._thread.shutdown(wait=True)
+
+    async def _run(self, search: Callable[[SketchIndex], list[bytes]]) -> list[bytes]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: search(self._opened()))
 
     def _end(self) -> None:
         if self._index is not None and self._file is not None:
@@ -85,20 +122,50 @@ class Sketches:
                 self._index = SketchIndex(self._file)
         return self._index
 
-    def _mend(self, live: set[bytes]) -> None:
-        if self._path.exists():
-            index = self._opened()
-            index.remove(set(index.ids()) - live)
-
-    def _apply(self, changes: dict[bytes, Card | None]) -> None:
+    def _mend(
+        self,
+        hashes: npt.NDArray[Any],
+        rows: Rows,
+        read: Callable[[Sequence[bytes]], Mapping[bytes, bytes]],
+    ) -> None:
+        """Compare with the live cards; with none there is no file to open."""
+        if not len(hashes) and not self._path.exists():
+            return
         index = self._opened()
-        index.remove([key for key, card in changes.items() if card is None])
+        order = np.argsort(hashes.view("<u8")[::4], kind="stable")
+        codes, rows, hashes = hashes.view("<u8")[::4][order], rows[order], hashes[order]
+        found = np.zeros(len(rows), np.bool_)
+
+        def label_of(ids: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+            places = np.searchsorted(codes, ids.view("<u8")[:, 0])
+            places = np.minimum(places, max(len(codes) - 1, 0))
+            same = codes[places] == ids.view("<u8")[:, 0] if len(codes) else np.zeros(len(ids), np.bool_)
+            found[places[same]] = True
+            labels: npt.NDArray[np.int64] = np.where(same, rows[places] if len(rows) else -1, -1)
+            return labels
+
+        index.relabel(label_of)
+        missing = np.flatnonzero(~found)
+        for part in _parts(missing):
+            wanted = {hashes[at].tobytes(): int(rows[at]) for at in part.tolist()}
+            cards = read(list(wanted))
+            self._apply({key: Change(wanted[key], CARD.decode(raw)) for key, raw in cards.items()})
+
+    def _apply(self, changes: Mapping[bytes, Change]) -> None:
+        index = self._opened()
+        index.remove([key for key, change in changes.items() if change.card is None])
         shelves: defaultdict[bytes, dict[bytes, Sketch]] = defaultdict(dict)
-        for key, card in changes.items():
-            if card is not None and key not in index and (sketch := _sketch_of(card)) is not None:
-                shelves[card.island][key] = sketch
+        for key, change in changes.items():
+            if change.card is not None and (sketch := _sketch_of(change.card)) is not None:
+                shelves[change.card.island][key] = sketch
         for island, sketches in shelves.items():
-            index.add(island, list(sketches), list(sketches.values()))
+            labels = [changes[key].row for key in sketches]
+            index.add(island, list(sketches), list(sketches.values()), labels)
+
+
+def _parts(positions: Rows) -> Iterator[Rows]:
+    for start in range(0, len(positions), SKETCHES_PORTION):
+        yield positions[start : start + SKETCHES_PORTION]
 
 
 def _sketch_of(card: Card) -> Sketch | None:

@@ -1,16 +1,29 @@
 """The tables of the node's store, as SQLAlchemy sees them; ``migrations/`` brings a database up to here.
 
 Records are kept as the bytes that were signed. The columns beside them only say where a record belongs:
-whatever else they hold is read from the bytes again, so that the two can never disagree.
+whatever else they hold is read from the bytes again, so that the two can never disagree. Three tables are
+derived from the cards, in the transaction that stores these or soon after: ``facts`` (what a search filters
+by), ``scenarios``, and the full-text tables of ``words.py``. They can be made again at any time.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
 
-REVISION: Final = "0004"
+REVISION: Final = "0005"
 """The newest migration; a database at this revision needs none."""
 
 metadata: Final = MetaData()
@@ -25,23 +38,49 @@ charters: Final = Table(
 catalogues: Final = Table(
     "catalogues",
     metadata,
-    Column("scope", LargeBinary(32), primary_key=True),
-    Column("node_key", LargeBinary(32), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("scope", LargeBinary(32), nullable=False),
+    Column("node_key", LargeBinary(32), nullable=False),
     Column("head", LargeBinary, nullable=False, comment="the newest head"),
     Column("other", LargeBinary, nullable=False, comment="the second envelope of an equivocation, or empty"),
     Column(
         "shown", LargeBinary, nullable=False, comment="the head under which the cards are whole, or empty"
     ),
+    UniqueConstraint("scope", "node_key"),
 )
 
 cards: Final = Table(
     "cards",
     metadata,
-    Column("scope", LargeBinary(32), primary_key=True),
-    Column("node_key", LargeBinary(32), primary_key=True),
-    Column("hash", LargeBinary(32), primary_key=True),
-    Column("pending", Boolean, primary_key=True, comment="verified, but its catalogue is not whole yet"),
+    Column("number", Integer, primary_key=True, comment="never used twice"),
+    Column("place", Integer, nullable=False, comment="the catalogue"),
+    Column("hash", LargeBinary(32), nullable=False),
+    Column("pending", Boolean, nullable=False, comment="verified, but its catalogue is not whole yet"),
     Column("card", LargeBinary, nullable=False),
+    UniqueConstraint("hash", "place", "pending"),
+    Index("cards_by_place", "place"),
+    sqlite_autoincrement=True,
+)
+
+facts: Final = Table(
+    "facts",
+    metadata,
+    Column("number", Integer, primary_key=True, comment="of a card that is not pending"),
+    Column("facts", LargeBinary, nullable=False, comment="see facts.py"),
+)
+
+scenarios: Final = Table(
+    "scenarios",
+    metadata,
+    Column("code", LargeBinary(8), primary_key=True),
+    Column("words", String, nullable=False, comment="as in facts.py"),
+)
+
+islands: Final = Table(
+    "islands",
+    metadata,
+    Column("island", LargeBinary(32), primary_key=True),
+    Column("description", LargeBinary, nullable=False, comment="the written form that the id is a hash of"),
 )
 
 node_records: Final = Table(

@@ -2,47 +2,53 @@
 
 Theory of operation. The state machine says what the disk shall hold (:mod:`skerry.protocol.effects`), and
 this file writes it. There is one writer, a thread of its own, and whole batches are one transaction: after
-a crash the database holds a batch whole or not at all.
+a crash the database holds a batch whole or not at all. What is derived from cards is written with them
+(``facts.py``) or by the writer soon after (``words.py``).
 
 Rules of this file:
 
 1. A batch with a head or a record of this node's own is synced to the disk before it counts as written
    (``synchronous=FULL``). What others signed can be had again from them, and waits for the next sync.
 2. Every operation is idempotent: the same batch twice leaves the same database.
-3. The store verifies nothing and decides nothing.
+3. The store verifies nothing and decides nothing. What it holds was verified before (ADR 45).
+4. Queries of the event loop are short and go over one connection of its own; others run in threads.
 """
 
 from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import msgspec
-from sqlalchemy import bindparam, create_engine, delete, event, insert, inspect, select, text
+from sqlalchemy import create_engine, delete, event, inspect, select, text
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import DatabaseError
 
 from skerry.errors import StorageError
-from skerry.node.folder import folder_error
+from skerry.node.limits import DATABASE_CACHE_KIB, FACTS_PORTION, WORDS_PORTION
 from skerry.protocol import effects
-from skerry.protocol.card import card_hash
-from skerry.protocol.snapshot import Snapshot, StoredCatalogue
 
-from .schema import REVISION, anchors, cards, catalogues, charters, checks, groups, node_records, records
+from . import words
+from .disk_cards import DiskCards
+from .failures import database_errors
+from .schema import REVISION, checks, islands
+from .writing import apply, derive_facts, snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection
+
+    from skerry.protocol.snapshot import Snapshot
 
 Result = TypeVar("Result")
 
-CHAINS: Final = tuple[tuple[bytes, ...], ...]
 BUSY_MILLISECONDS: Final = 5000
 """How long a write waits for a backup that reads the database."""
+PARAMETERS_MAX: Final = 900
+"""Parameters of one query; SQLite has allowed 999 always."""
+WORDS_SECONDS_MAX: Final = 0.25
+"""How long a search by words waits for what is being written."""
 
 
 class Store:
@@ -62,35 +68,51 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._closing = False
         self._engine = create_engine(f"sqlite:///{path}")
+        self._unsettled: dict[int, DiskCards] = {}
         event.listen(self._engine, "connect", _prepare)
-        with _database_errors(path):
+        with database_errors(path):
             path.touch(mode=0o600)
             with self._engine.connect() as connection:
                 _migrate(connection, path)
+                derive_facts(connection)
+            self._loop_connection = self._engine.raw_connection()
+        self._writer.submit(self._take_in_words)
 
     async def write(self, operations: Sequence[effects.StoreOperation]) -> None:
         """Apply `operations` in one transaction; own heads among them are synced when this returns."""
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._writer, self.write_now, operations)
+        self.settle()
+        if any(isinstance(item, effects.PutCatalogue) and item.added for item in operations):
+            self._writer.submit(self._take_in_words)
 
     def write_now(self, operations: Sequence[effects.StoreOperation]) -> None:
         """Do what :meth:`write` does, in the calling thread."""
         own = any(
             isinstance(item, effects.PutCatalogue | effects.PutRecord) and item.own for item in operations
         )
-        with _database_errors(self._path), self._engine.connect() as connection:
+        with database_errors(self._path), self._engine.connect() as connection:
             connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if own else 'NORMAL'}")
             connection.commit()
             for operation in operations:
-                _apply(connection, operation)
+                apply(connection, operation)
             connection.commit()
+
+    def settle(self) -> None:
+        """Forget what the state machine's cards kept in memory, since it is on the disk."""
+        for held in self._unsettled.values():
+            held.settle()
+        self._unsettled.clear()
 
     async def put_checks(self, card: bytes, slug: str, report: bytes) -> None:
         """Keep what the checks of an own learnware found, by the hash of its card."""
 
         def put(connection: Connection) -> None:
-            _put(connection, checks, card=card, slug=slug, report=report)
+            row = upsert(checks).values(card=card, slug=slug, report=report)
+            changes = {name: row.excluded[name] for name in ("slug", "report")}
+            connection.execute(row.on_conflict_do_update(index_elements=["card"], set_=changes))
 
         await self._run(put)
 
@@ -110,11 +132,110 @@ class Store:
 
         return await self._run(read)
 
+    async def put_islands(self, descriptions: dict[bytes, bytes]) -> None:
+        """Keep descriptions of islands by their ids."""
+
+        def put(connection: Connection) -> None:
+            rows = [{"island": island, "description": text} for island, text in descriptions.items()]
+            connection.execute(upsert(islands).on_conflict_do_nothing(), rows)
+
+        await self._run(put)
+
+    async def find_words(self, text: str) -> dict[bytes, float]:
+        """Return the hashes of the cards with all words of `text`, each with its rank, lower is better.
+
+        Cards that were stored just now are among them, unless they are very many.
+        """
+        settled = asyncio.wrap_future(self._writer.submit(_nothing))
+        await asyncio.wait([settled], timeout=WORDS_SECONDS_MAX)
+        return await asyncio.to_thread(self._find_words, text)
+
+    def read(self) -> Snapshot:
+        """Return all that the database holds, the cards as mappings that read them when they are needed."""
+        with database_errors(self._path), self._engine.connect() as connection:
+            return snapshot(connection, self._open_cards)
+
+    def read_facts(self) -> Iterator[bytes]:
+        """Yield the facts of all cards that are not pending, many rows at a time (see ``facts.py``)."""
+        with database_errors(self._path), self._engine.connect() as connection:
+            rows = connection.exec_driver_sql("SELECT facts FROM facts")
+            for part in rows.partitions(FACTS_PORTION):
+                yield b"".join([row[0] for row in part])
+
+    def read_places(self) -> dict[int, tuple[bytes, bytes]]:
+        """Return (scope, node key) of each catalogue by the number that facts give it."""
+        return {place: (scope, key) for place, scope, key in self._query(_PLACES)}
+
+    def read_scenarios(self) -> dict[bytes, str]:
+        """Return the sets of scenarios by the code that facts give them."""
+        return dict(self._query("SELECT code, words FROM scenarios"))
+
+    def read_islands(self) -> dict[bytes, bytes]:
+        """Return the descriptions of islands by their ids."""
+        return dict(self._query("SELECT island, description FROM islands"))
+
+    def cards(self, hashes: Iterable[bytes]) -> dict[bytes, bytes]:
+        """Return those of the cards that are here, by hash; for the event loop."""
+        found: dict[bytes, bytes] = {}
+        wanted = list(hashes)
+        for start in range(0, len(wanted), PARAMETERS_MAX):
+            part = wanted[start : start + PARAMETERS_MAX]
+            found.update(self._query(_cards_query(part), *part))
+        return found
+
+    def read_cards(self, hashes: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Do what :meth:`cards` does, in any thread."""
+        with database_errors(self._path), self._engine.connect() as connection:
+            parts = [
+                tuple(hashes[start : start + PARAMETERS_MAX])
+                for start in range(0, len(hashes), PARAMETERS_MAX)
+            ]
+            found = [connection.exec_driver_sql(_cards_query(part), part) for part in parts]
+            return {row[0]: row[1] for rows in found for row in rows}
+
+    def close(self) -> None:
+        """Finish what is being written and close the database."""
+        self._closing = True
+        self._writer.shutdown(wait=True)
+        self._loop_connection.close()
+        self._engine.dispose()
+
+    def take_in_words_now(self) -> None:
+        """Return when the words of all cards can be found."""
+        self._writer.submit(self._take_in_words).result()
+
+    def _query(self, statement: str, *parameters: object) -> list[Any]:
+        with database_errors(self._path):
+            cursor = self._loop_connection.cursor()
+            try:
+                rows: list[Any] = cursor.execute(statement, parameters).fetchall()
+                return rows
+            finally:
+                cursor.close()
+
+    def _open_cards(self, scope: bytes, node_key: bytes) -> DiskCards:
+        return DiskCards(self._query, scope, node_key, self._changed)
+
+    def _changed(self, held: DiskCards) -> None:
+        self._unsettled[id(held)] = held
+
+    def _find_words(self, text: str) -> dict[bytes, float]:
+        with database_errors(self._path), self._engine.connect() as connection:
+            return words.find(connection, text)
+
+    def _take_in_words(self) -> None:
+        """Take in the words of some cards, and see to it that the rest follows; runs in the writer."""
+        with database_errors(self._path), self._engine.begin() as connection:
+            rows = connection.exec_driver_sql(_WORDLESS, (words.mark(connection), WORDS_PORTION)).all()
+            words.put_words(connection, [(row[0], row[1]) for row in rows])
+        if len(rows) == WORDS_PORTION and not self._closing:
+            self._writer.submit(self._take_in_words)
+
     async def transact(self, work: Callable[[Connection], Result]) -> Result:
         """Run `work` in a transaction of the one writer, synced to the disk when this returns."""
 
         def run() -> Result:
-            with _database_errors(self._path), self._engine.connect() as connection:
+            with database_errors(self._path), self._engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA synchronous=FULL")
                 connection.commit()
                 with connection.begin():
@@ -126,20 +247,22 @@ class Store:
         """Run `work` in a transaction of the writer's thread."""
 
         def transaction() -> Result:
-            with _database_errors(self._path), self._engine.begin() as connection:
+            with database_errors(self._path), self._engine.begin() as connection:
                 return work(connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._writer, transaction)
 
-    def read(self) -> Snapshot:
-        """Return all that the database holds."""
-        with _database_errors(self._path), self._engine.connect() as connection:
-            return _snapshot(connection)
 
-    def close(self) -> None:
-        """Finish what is being written and close the database."""
-        self._writer.shutdown(wait=True)
-        self._engine.dispose()
+_PLACES: Final = "SELECT place, scope, node_key FROM catalogues"
+_WORDLESS: Final = "SELECT number, card FROM cards WHERE number > ? AND NOT pending ORDER BY number LIMIT ?"
+
+
+def _cards_query(hashes: Sequence[bytes]) -> str:
+    return f"SELECT hash, card FROM cards WHERE hash IN ({','.join('?' * len(hashes))})"  # noqa: S608 - marks
+
+
+def _nothing() -> None:
+    """Wait for one's turn, no more."""
 
 
 def _prepare(connection: Any, _record: Any) -> None:
@@ -147,6 +270,7 @@ def _prepare(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
+    cursor.execute(f"PRAGMA cache_size=-{DATABASE_CACHE_KIB}")
     cursor.close()
 
 
@@ -178,132 +302,3 @@ def _run_migrations(connection: Connection, path: Path) -> None:
             todo="Run the version that wrote it, or a newer one.",
             code="E-STORAGE-DATABASE",
         ) from error
-
-
-def _apply(connection: Connection, operation: effects.StoreOperation) -> None:
-    """Make the database hold what `operation` says."""
-    match operation:
-        case effects.PutCharters(owner, chains):
-            _put(connection, charters, owner=owner, chains=msgspec.msgpack.encode(chains))
-        case effects.PutHead(scope, node_key, head, other):
-            _put_heads(connection, scope, node_key, head=head, other=other)
-        case effects.PutCatalogue():
-            _put_catalogue(connection, operation)
-        case effects.PutPendingCards(scope, node_key, added):
-            _put_heads(connection, scope, node_key)
-            _put_cards(connection, scope, node_key, added, pending=True)
-        case effects.DropCatalogue(scope, node_key):
-            for table in (catalogues, cards):
-                place = (table.c.scope == scope) & (table.c.node_key == node_key)
-                connection.execute(delete(table).where(place))
-        case effects.PutNodeRecord(node_key, record):
-            _put(connection, node_records, node_key=node_key, record=record)
-        case effects.DropNodeRecord(node_key):
-            connection.execute(delete(node_records).where(node_records.c.node_key == node_key))
-        case effects.PutAnchors(node_keys):
-            _put_anchors(connection, node_keys)
-        case effects.PutRecord() | effects.DropRecord() | effects.PutGroup() | effects.DropGroup():
-            _apply_to_records(connection, operation)
-
-
-def _apply_to_records(
-    connection: Connection,
-    operation: effects.PutRecord | effects.DropRecord | effects.PutGroup | effects.DropGroup,
-) -> None:
-    match operation:
-        case effects.PutRecord(scope, digest, envelope):
-            _put(connection, records, scope=scope, hash=digest, envelope=envelope)
-        case effects.DropRecord(scope, digest):
-            place = (records.c.scope == scope) & (records.c.hash == digest)
-            connection.execute(delete(records).where(place))
-        case effects.PutGroup(scope, refreshed):
-            _put(connection, groups, scope=scope, refreshed=refreshed)
-        case effects.DropGroup(scope):
-            for table in (groups, records):
-                connection.execute(delete(table).where(table.c.scope == scope))
-
-
-def _put_catalogue(connection: Connection, operation: effects.PutCatalogue) -> None:
-    scope, node_key = operation.scope, operation.node_key
-    _put_heads(connection, scope, node_key, head=operation.head, shown=operation.head)
-    held = delete(cards).where(cards.c.scope == scope, cards.c.node_key == node_key)
-    if operation.removed:
-        gone = held.where(~cards.c.pending, cards.c.hash == bindparam("gone"))
-        connection.execute(gone, [{"gone": removed} for removed in operation.removed])
-    _put_cards(connection, scope, node_key, operation.added, pending=False)
-    connection.execute(held.where(cards.c.pending))
-
-
-def _put_heads(connection: Connection, scope: bytes, node_key: bytes, **changes: bytes) -> None:
-    """Change some of a catalogue's heads; those of a new catalogue are empty."""
-    row = {"head": b"", "other": b"", "shown": b""} | changes
-    statement = upsert(catalogues).values(scope=scope, node_key=node_key, **row)
-    keys = [column.name for column in catalogues.primary_key]
-    if changes:
-        statement = statement.on_conflict_do_update(index_elements=keys, set_=changes)
-    else:
-        statement = statement.on_conflict_do_nothing()
-    connection.execute(statement)
-
-
-def _put_anchors(connection: Connection, node_keys: tuple[bytes, ...]) -> None:
-    connection.execute(delete(anchors))
-    if node_keys:
-        rows = [{"position": index, "node_key": key} for index, key in enumerate(node_keys)]
-        connection.execute(insert(anchors), rows)
-
-
-def _put(connection: Connection, table: Table, **values: object) -> None:
-    statement = upsert(table).values(**values)
-    keys = [column.name for column in table.primary_key]
-    changes = {name: statement.excluded[name] for name in values if name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes))
-
-
-def _put_cards(
-    connection: Connection, scope: bytes, node_key: bytes, added: Sequence[bytes], *, pending: bool
-) -> None:
-    if added:
-        rows = [
-            {"scope": scope, "node_key": node_key, "hash": card_hash(card), "pending": pending, "card": card}
-            for card in added
-        ]
-        connection.execute(upsert(cards).on_conflict_do_nothing(), rows)
-
-
-def _snapshot(connection: Connection) -> Snapshot:
-    """Return what the tables hold."""
-    snapshot = Snapshot()
-    for row in connection.execute(select(charters)):
-        snapshot.chains[row.owner] = msgspec.msgpack.decode(row.chains, type=CHAINS)
-    for row in connection.execute(select(catalogues)):
-        held = StoredCatalogue(row.head, row.other, row.shown)
-        snapshot.catalogues[row.scope, row.node_key] = held
-    for row in connection.execute(select(cards)):
-        held = snapshot.catalogues[row.scope, row.node_key]
-        (held.pending if row.pending else held.cards)[row.hash] = row.card
-    for row in connection.execute(select(node_records)):
-        snapshot.node_records[row.node_key] = row.record
-    for row in connection.execute(select(records)):
-        snapshot.records[row.scope, row.hash] = row.envelope
-    for row in connection.execute(select(groups)):
-        snapshot.groups[row.scope] = row.refreshed
-    kept = connection.execute(select(anchors.c.node_key).order_by(anchors.c.position))
-    snapshot.anchors = tuple(row.node_key for row in kept)
-    return snapshot
-
-
-@contextmanager
-def _database_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except DatabaseError as error:
-        raise StorageError(
-            "The node's database cannot be used",
-            where=str(path),
-            why=str(error.orig),
-            todo="Check the free space; if the file is damaged, restore a backup.",
-            code="E-STORAGE-DATABASE",
-        ) from error
-    except OSError as error:
-        raise folder_error(path, error) from error

@@ -97,7 +97,7 @@ from .publishing import (
     PublishReceipt,
     PublishRequest,
 )
-from .search import Coverage, Hit, MixView, SearchAnswer, SearchRequest, SketchView
+from .search import Coverage, Hit, MixView, SearchAnswer, SearchRequest, Shared, SketchView
 
 __all__ = [
     "API_PREFIX",
@@ -143,6 +143,7 @@ __all__ = [
     "Scope",
     "SearchAnswer",
     "SearchRequest",
+    "Shared",
     "SketchView",
     "Source",
     "Status",

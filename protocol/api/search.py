@@ -7,6 +7,17 @@ import msgspec
 from .cards import CardView, Source
 
 
+class Shared(msgspec.Struct, frozen=True):
+    """How a learnware whose columns are others than the searcher's was compared: exactly, on those shared."""
+
+    columns: list[str]
+    """The shared columns, in the searcher's order and units."""
+    imputed: list[str]
+    """Columns that the model wants and the searcher lacks; they are imputed from the owner's points."""
+    unused: list[str]
+    """Columns of the searcher that the model does not look at, and the distance neither."""
+
+
 class Hit(msgspec.Struct, frozen=True):
     """One result of a search. Distances travel raw: a score relative to the other hits would mislead."""
 
@@ -18,6 +29,8 @@ class Hit(msgspec.Struct, frozen=True):
     """Cosine between the kernel mean embeddings, in [0, 1]."""
     within_noise: bool | None = None
     """Whether the distance is no larger than that between two halves of the searcher's own sample."""
+    shared: Shared | None = None
+    """Set where the learnware has other columns, or the same in another order."""
 
 
 class MixView(msgspec.Struct, frozen=True):
@@ -35,7 +48,7 @@ class Coverage(msgspec.Struct, frozen=True):
     cards: int
     """Live cards in this node's index."""
     candidates: int
-    """Cards left after filters and island."""
+    """Cards left after filters and islands."""
     compared: int
     """Candidates whose full specification was compared."""
     owners: int
@@ -43,6 +56,10 @@ class Coverage(msgspec.Struct, frozen=True):
     """Age of the oldest head that the answer rests on."""
     unreachable: list[str] = []
     """Names and ids of owners whose specifications were needed and could not be had."""
+    islands: int = 0
+    """Islands that were searched: the requirement's own, and those that share its columns."""
+    unknown: int = 0
+    """Cards that passed the filters and stand on islands whose columns this node does not know yet."""
     owners_asked: int = 0
     """Owners whose specifications were needed; those that are not ``unreachable`` answered."""
 
@@ -69,6 +86,7 @@ class SearchRequest(msgspec.Struct, frozen=True):
     noise_mmd2: float | None = None
     """The searcher's own split-half squared MMD, for ``within_noise``."""
     text: str = ""
+    """Words, of which typos are forgiven; a search by words alone is ranked by them."""
     data: str = ""
     task: str = ""
     library: str = ""

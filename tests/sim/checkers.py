@@ -7,13 +7,13 @@ the seed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from skerry.protocol.card import CARD, card_hash
 from skerry.protocol.catalogue import Catalogue, Entry
 from skerry.protocol.effects import CardsChanged, Deliver, Disconnect, Effect, PutCatalogue, Send, Store
 from skerry.protocol.envelope import open_envelope
-from skerry.protocol.events import Event
+from skerry.protocol.events import Event, Started
 from skerry.protocol.head import HEAD
 from skerry.protocol.limits import (
     ANNOUNCED_MAX,
@@ -75,7 +75,11 @@ class Checkers:
         self.events += 1
         if node.key in self.world.byzantine:
             return
-        del event
+        if isinstance(event, Started):
+            self._shown.update(
+                ((node.index * 1000 + node.starts, *place), dict(held.cards))
+                for place, held in node.disk.snapshot().catalogues.items()
+            )
         latest: dict[bytes, bytes] = {}
         for effect in effects:
             match effect:
@@ -162,7 +166,7 @@ class Checkers:
         self._expect(lease >= now - tolerance - 2 * HOUSEKEEPING_SECONDS, node, "a head outlived its lease")
         self._expect(issued <= now + tolerance, node, "a head of the future")
 
-    def _is_the_catalogue(self, node: Node, cards: dict[bytes, bytes], root: bytes) -> None:
+    def _is_the_catalogue(self, node: Node, cards: Mapping[bytes, bytes], root: bytes) -> None:
         """Hold the cards against the signed root by building the catalogue from nothing."""
         entries = []
         for digest, raw in cards.items():

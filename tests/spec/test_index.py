@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from skerry.errors import SpecificationError
+from skerry.spec.bridging import Sharing
 from skerry.spec.gaussian import GaussianDistance
 from skerry.spec.index import SketchIndex
+from skerry.spec.island import Column
 from skerry.spec.metric import Scale
 from skerry.spec.segments import Segment, SegmentFile
 from skerry.spec.sketch import Sketch
@@ -27,6 +29,10 @@ HOME, ABROAD = bytes([1]) * 32, bytes([2]) * 32
 
 def card(number: int) -> bytes:
     return number.to_bytes(32, "big")
+
+
+def number_of(name: bytes) -> int:
+    return int.from_bytes(name, "big")
 
 
 def sketch(seed: int, columns: int = COLUMNS) -> Sketch:
@@ -93,12 +99,12 @@ class IndexMachine(RuleBasedStateMachine):
 
     def add_all(self, names: list[bytes], island: bytes, seed: int) -> None:
         sketches = [sketch(seed + place) for place in range(len(names))]
-        self.index.add(island, names, sketches)
+        self.index.add(island, names, sketches, [number_of(name) for name in names])
         self.model.update({name: (island, own) for name, own in zip(names, sketches, strict=True)})
 
     @rule(name=cards, seed=st.integers(0, 999))
     def add_with_other_columns(self, name: bytes, seed: int) -> None:
-        self.index.add(HOME, [name], [sketch(seed, COLUMNS + 1)])
+        self.index.add(HOME, [name], [sketch(seed, COLUMNS + 1)], [number_of(name)])
         self.model[name] = (HOME, sketch(seed, COLUMNS + 1))
 
     @rule(names=st.lists(cards, max_size=20))
@@ -115,6 +121,7 @@ class IndexMachine(RuleBasedStateMachine):
     def open_again(self) -> None:
         self.index.flush()
         self.index = SketchIndex(self.file)
+        self.index.relabel(lambda ids: ids[:, -2].astype(np.int64) * 256 + ids[:, -1])
 
     @rule()
     def compact(self) -> None:
@@ -134,8 +141,11 @@ class IndexMachine(RuleBasedStateMachine):
 
     @rule(seed=st.integers(0, 999), among=st.lists(cards, max_size=10), count=st.sampled_from([1, 5, 300]))
     def search_among(self, seed: int, among: list[bytes], count: int) -> None:
-        found = self.index.search(sketch(seed), SCALE, HOME, count=count, among=among)
-        assert found == brute_force(self.model, sketch(seed), HOME, count, set(among))
+        left = np.zeros(250, np.bool_)  # shorter than the labels go, as after a card came
+        left[[number_of(name) for name in among if number_of(name) < len(left)]] = True
+        found = self.index.search(sketch(seed), SCALE, HOME, count=count, among=left)
+        wanted = {name for name in among if number_of(name) < len(left)}
+        assert found == brute_force(self.model, sketch(seed), HOME, count, wanted)
 
     @invariant()
     def it_holds_what_was_added(self) -> None:
@@ -145,6 +155,38 @@ class IndexMachine(RuleBasedStateMachine):
 
 TestIndex = IndexMachine.TestCase
 TestIndex.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def test_a_label_below_zero_takes_a_card_out() -> None:
+    with tempfile.TemporaryFile() as file:
+        index = SketchIndex(file)
+        index.add(HOME, [card(1), card(2)], [sketch(1), sketch(2)])
+        index.relabel(lambda ids: np.where(ids[:, -1] == 1, -1, 7))
+        assert set(index.ids()) == {card(2)}
+        left = np.zeros(8, np.bool_)
+        left[7] = True
+        assert index.search(sketch(1), SCALE, HOME, among=left) == [card(2)]
+
+
+def test_an_island_that_shares_columns_is_searched_by_these_in_the_own_units() -> None:
+    here = [Column("height", "m"), Column("weight", "kg")]
+    there = [Column("weight", "g"), Column("age"), Column("height", "cm")]
+    sharing = Sharing.of(here, there)
+    assert (sharing.here, sharing.there, sharing.is_exact) == ((0, 1), (2, 0), True)
+    rng = np.random.default_rng(1)
+    means = rng.normal([70_000, 50, 170], [20_000, 10, 20], (40, 3)).astype(np.float32)
+    spreads = np.abs(rng.normal([5_000, 3, 8], 1, (40, 3))).astype(np.float32)
+    vector = np.zeros(256, np.int8)
+    scale = Scale(np.array([1.7, 70.0]), np.array([0.1, 12.0]), np.full(2, np.inf), 0.3)
+    wanted = Sketch(1, vector, np.array([1.7, 70], np.float32), np.array([0.1, 12], np.float32))
+    with tempfile.TemporaryFile() as file:
+        index = SketchIndex(file)
+        names = [card(number) for number in range(40)]
+        index.add(ABROAD, names, [Sketch(1, vector, *row) for row in zip(means, spreads, strict=True)])
+        found = index.search_shared(wanted, scale, ABROAD, sharing, count=5)
+    converted = [means[:, [2, 0]].T * [[0.01], [0.001]], spreads[:, [2, 0]].T * [[0.01], [0.001]]]
+    distances = GaussianDistance(wanted, scale).of(*(part.astype(np.float32) for part in converted))
+    assert found == [names[at] for at in np.argsort(distances)[:5]]
 
 
 @pytest.fixture

@@ -4,10 +4,8 @@ liars."""
 from __future__ import annotations
 
 import asyncio
-import time
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,134 +13,21 @@ from msgspec.structs import replace
 
 from skerry.errors import Unavailable
 from skerry.node.api.problems import BadRequest
-from skerry.node.directory import Directory
-from skerry.node.keys import Keyring
-from skerry.node.search.index import CardIndex, OwnBlobs
-from skerry.node.search.service import RkmeCache, SearchService
-from skerry.node.search.sketches import Sketches
-from skerry.node.transfer.fetching import SpecificationCache
-from skerry.node.view import NodeView
-from skerry.package.blobs import BlobStore
+from skerry.node.search.comparing import RkmeCache
 from skerry.protocol import events
-from skerry.protocol.api import SearchRequest
-from skerry.protocol.card import Blob, Card, card_hash
-from skerry.protocol.effects import CardsChanged
-from skerry.protocol.signing import Signer
-from skerry.spec import Features, Island, Rkme, Scale, SemanticSpec, Specification, mmd2
-from skerry.spec.sketch import sketch_of
+from skerry.protocol.card import Blob, card_hash
+from skerry.protocol.effects import SketchReported
+from skerry.spec import Column, Island, Rkme
 
-OWNER, NODE = b"o" * 32, b"n" * 32
-COLUMNS = 3
-
-
-def small_rkme(rng: np.random.Generator, shift: float) -> Rkme:
-    points = rng.normal(shift, 1.0, (8, COLUMNS)).astype(np.float32)
-    return Rkme(points, np.full(8, 1 / 8), Island("table", None, COLUMNS))
-
-
-def whole(rkme: Rkme) -> bytes:
-    described = {str(index): f"column {index}" for index in range(COLUMNS)}
-    semantic = SemanticSpec(
-        data="Table",
-        task="Feature Extraction",
-        library="Scikit-learn",
-        scenario=("Health",),
-        license="MIT",
-        name="Model",
-        description="A model",
-        input=Features(COLUMNS, described),
-    )
-    return Specification(semantic, rkme).to_bytes()
-
-
-def card_of(slug: str, rkme: Rkme, specification: Blob, owner: bytes = OWNER) -> Card:
-    version, vector, means, spreads = sketch_of(rkme).to_bytes()
-    return Card(
-        owner=owner,
-        slug=slug,
-        version=1,
-        name=f"Model {slug}",
-        summary="",
-        data="Table",
-        task="Feature Extraction",
-        library="Scikit-learn",
-        scenarios=("Health",),
-        license="MIT",
-        tags=(),
-        language="",
-        classes=0,
-        island=rkme.island.id,
-        dimension=COLUMNS,
-        sketch_version=version,
-        sketch=vector,
-        means=means,
-        spreads=spreads,
-        specification=specification,
-        package=Blob(b"p" * 32, 10),
-        lane="python",
-        published=int(time.time()),
-    )
-
-
-class Posts:
-    """Takes the driver's place where only what is posted matters."""
-
-    def __init__(self) -> None:
-        self.posted: list[Any] = []
-
-    def post(self, event: Any) -> None:
-        self.posted.append(event)
-
-
-class Nothing:
-    """Stands for the connections of a node that has none."""
-
-    connections: dict[bytes, Any] = {}  # noqa: RUF012 - never changed
-
-
-@dataclass
-class Market:
-    """A node's search service over cards that the test puts in."""
-
-    service: SearchService
-    index: CardIndex
-    sketches: Sketches
-    blobs: BlobStore
-    posts: Posts
-    rkmes: dict[str, Rkme] = field(default_factory=dict)
-
-    def add(self, rkmes: dict[str, Rkme], **changes: Any) -> None:
-        cards = []
-        for slug, rkme in rkmes.items():
-            tree = self.blobs.put_bytes(whole(rkme))
-            cards.append(replace(card_of(slug, rkme, Blob(tree.root, tree.size)), **changes).to_bytes())
-        self.show(*cards)
-        self.rkmes.update(rkmes)
-
-    def show(self, *cards: bytes, **flags: bool) -> None:
-        self.sketches.submit(self.index.apply(CardsChanged(b"", NODE, OWNER, b"h", cards, (), **flags)))
-
-    def nearest(self, requirement: Rkme, count: int) -> list[str]:
-        """Return the truth: slugs by exact distance."""
-        return sorted(self.rkmes, key=lambda slug: mmd2(requirement, self.rkmes[slug]))[:count]
+from .market import COLUMNS, NODE, OWNER, Market, card_of, market_in, request, small_rkme, whole
 
 
 @pytest.fixture
-async def market(tmp_path: Path) -> Any:
-    blobs, index, directory = BlobStore(tmp_path / "blobs"), CardIndex(), Directory()
-    sketches, posts = Sketches(tmp_path / "sketches"), Posts()
-    keyring = Keyring(OWNER, Signer.generate(), (), b"c" * 32)
-    view = NodeView(keyring, None, index, directory, Nothing(), "127.0.0.1:1")  # type: ignore[arg-type]
-    cache = SpecificationCache(blobs, BlobStore(tmp_path / "cache"), index, directory)
-    service = SearchService(OWNER, index, sketches, directory, view, cache, posts)  # type: ignore[arg-type]
-    yield Market(service, index, sketches, blobs, posts)
-    await cache.close()
-    sketches.close()
-
-
-def request(requirement: Rkme | None = None, **fields: Any) -> SearchRequest:
-    blob = b"" if requirement is None else requirement.to_bytes()
-    return SearchRequest(requirement=blob, timeout_seconds=30, **fields)
+async def market(tmp_path: Path) -> AsyncIterator[Market]:
+    with market_in(tmp_path) as made:
+        yield made
+        await made.service.close()
+        await made.cache.close()
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -178,7 +63,7 @@ async def test_the_mix_names_hits_beyond_the_first_k(market: Market) -> None:
 
 
 async def test_only_the_nearest_are_mixed(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("skerry.node.search.service.MIX_CANDIDATES_MAX", 2)
+    monkeypatch.setattr("skerry.node.search.comparing.MIX_CANDIDATES_MAX", 2)
     rng = np.random.default_rng(3)
     market.add({f"m-{at}": small_rkme(rng, shift) for at, shift in enumerate((-5.0, 2.0, 2.5, 5.0))})
     both = np.concatenate([market.rkmes["m-0"].points, market.rkmes["m-3"].points])
@@ -244,7 +129,7 @@ def test_the_cache_is_bounded_and_forgets_the_oldest(monkeypatch: pytest.MonkeyP
     rng = np.random.default_rng(7)
     one = small_rkme(rng, 0.0)
     size = one.points.nbytes + one.weights.nbytes
-    monkeypatch.setattr("skerry.node.search.service.RKMES_CACHED_BYTES_MAX", 3 * size)
+    monkeypatch.setattr("skerry.node.search.comparing.RKMES_CACHED_BYTES_MAX", 3 * size)
     cache = RkmeCache()
     for key in (b"a", b"b", b"c"):
         cache.put(key, one)
@@ -253,50 +138,133 @@ def test_the_cache_is_bounded_and_forgets_the_oldest(monkeypatch: pytest.MonkeyP
     assert [cache.get(key) is not None for key in (b"a", b"b", b"c", b"d")] == [True, False, True, True]
 
 
-def test_a_card_stands_as_long_as_a_catalogue_holds_it() -> None:
-    card = card_of("model", small_rkme(np.random.default_rng(8), 0.0), Blob(b"s" * 32, 1))
-    raw, newer = card.to_bytes(), replace(card, version=2).to_bytes()
-    index = CardIndex()
-    other = b"m" * 32
-    assert set(index.apply(CardsChanged(b"", NODE, OWNER, b"h", (raw,), ()))) == {card_hash(raw)}
-    assert index.apply(CardsChanged(b"", other, OWNER, b"h", (raw,), ())) == {}
-    assert index.apply(CardsChanged(b"", NODE, OWNER, b"h", (newer,), (card_hash(raw),))) == {
-        card_hash(newer): replace(card, version=2)
-    }
-    assert [entry.card.version for entry in index.shown()] == [2]
-    index.apply(CardsChanged(b"", NODE, OWNER, b"h", (), (card_hash(newer),)))
-    assert [entry.card.version for entry in index.shown()] == [1]
-    assert index.apply(CardsChanged(b"", other, OWNER, b"h", (), (card_hash(raw),))) == {card_hash(raw): None}
-    assert index.shown() == []
-    assert index.by_specification(b"s" * 32) is None
+NAMED = (Column("height", "m"), Column("weight", "kg"), Column("age"))
 
 
-def test_only_what_a_live_own_card_names_is_served() -> None:
-    rkme = small_rkme(np.random.default_rng(9), 0.0)
-    first = card_of("one", rkme, Blob(b"s" * 32, 1)).to_bytes()
-    second = card_of("two", rkme, Blob(b"t" * 32, 1)).to_bytes()
-    own = OwnBlobs((b"", NODE))
-    own.apply(CardsChanged(b"", NODE, OWNER, b"h", (first, second), ()))
-    own.apply(CardsChanged(b"", NODE, OWNER, b"h", (first,), ()))  # told twice
-    own.apply(
-        CardsChanged(b"", b"m" * 32, OWNER, b"h", (card_of("x", rkme, Blob(b"u" * 32, 1)).to_bytes(),), ())
-    )
-    assert [root in own for root in (b"s" * 32, b"t" * 32, b"u" * 32, b"p" * 32)] == [True, True, False, True]
-    own.apply(CardsChanged(b"", NODE, OWNER, b"h", (), (card_hash(first),)))
-    assert [root in own for root in (b"s" * 32, b"t" * 32, b"p" * 32)] == [False, True, True]
+def named_rkme(rng: np.random.Generator, centre: tuple[float, ...], columns: tuple[Column, ...]) -> Rkme:
+    """Return a specification around a centre given in the units of ``NAMED``, in other columns and units."""
+    units = {"height": (1.7, 0.1), "weight": (70.0, 12.0), "age": (50.0, 15.0), "income": (3e4, 1e4)}
+    factors = {"cm": 100.0, "g": 1000.0}
+    parts = [
+        (rng.normal(centre[at] if at < len(centre) else 0.0, 1.0, 12) * units[column.name][1]
+         + units[column.name][0]) * factors.get(column.unit, 1.0)
+        for at, column in enumerate(columns)
+    ]  # fmt: skip
+    points = np.stack(parts, axis=1).astype(np.float32)
+    return Rkme(points, np.full(12, 1 / 12), Island("table", columns, len(columns)))
 
 
-async def test_a_damaged_sketch_file_is_made_anew(tmp_path: Path) -> None:
-    path = tmp_path / "sketches"
-    path.write_bytes(b"this is no index" * 1000)
-    rkme = small_rkme(np.random.default_rng(10), 0.0)
-    card = card_of("model", rkme, Blob(b"s" * 32, 1))
-    sketches = Sketches(path)
-    sketches.submit({b"h" * 32: card})
-    found = await sketches.nearest(sketch_of(rkme), Scale.of(rkme), rkme.island.id, 5, {b"h" * 32})
-    assert found == [b"h" * 32]
-    sketches.close()
-    reopened = Sketches(path)
-    reopened.mend({b"other" + b"h" * 27})  # the card is not live any more
-    assert await reopened.nearest(sketch_of(rkme), Scale.of(rkme), rkme.island.id, 5, {b"h" * 32}) == []
-    reopened.close()
+async def test_islands_with_the_columns_in_another_order_or_fewer_are_searched(
+    market: Market,
+) -> None:
+    rng = np.random.default_rng(21)
+    height, weight, age = NAMED
+    market.add({
+        "same": named_rkme(rng, (0.0, 0.0, 0.0), NAMED),
+        "far": named_rkme(rng, (4.0, 4.0, 4.0), NAMED),
+        "turned": named_rkme(rng, (0.0, 0.0, 0.0), (Column("weight", "g"), age, Column("height", "cm"))),
+        "fewer": named_rkme(rng, (0.0, 0.0), (weight, height)),
+        "stranger": named_rkme(rng, (0.0,), (Column("income"),)),
+    })  # fmt: skip
+    answer = await market.service.search(request(named_rkme(rng, (0.0, 0.0, 0.0), NAMED), noise_mmd2=0.5))
+    assert [hit.card.slug for hit in answer.hits][2:] == ["far", "fewer"]
+    assert {hit.card.slug for hit in answer.hits[:2]} == {"same", "turned"}
+    shared = {hit.card.slug: hit.shared for hit in answer.hits}
+    assert shared["same"] is None
+    assert shared["turned"] is not None
+    assert (shared["turned"].columns, shared["turned"].imputed, shared["turned"].unused) == (
+        ["height", "weight", "age"], [], [],
+    )  # fmt: skip
+    assert shared["fewer"] is not None
+    assert (shared["fewer"].columns, shared["fewer"].unused) == (["height", "weight"], ["age"])
+    by_slug = {hit.card.slug: hit for hit in answer.hits}
+    assert by_slug["turned"].within_noise is True
+    assert by_slug["fewer"].within_noise is None
+    assert abs((by_slug["turned"].mmd2 or 0) - (by_slug["same"].mmd2 or 0)) < 0.2
+    assert (answer.coverage.islands, answer.coverage.candidates, answer.coverage.unknown) == (3, 4, 0)
+    assert answer.mix is not None
+    assert {answer.hits[at].card.slug for at in answer.mix.members} <= {"same", "far"}
+
+
+async def test_more_columns_than_the_searcher_has_are_said_to_be_imputed(
+    market: Market,
+) -> None:
+    rng = np.random.default_rng(22)
+    market.add({"more": named_rkme(rng, (0.0, 0.0, 9.0), NAMED)})
+    asked = named_rkme(rng, (0.0, 0.0), NAMED[:2])
+    (hit,) = (await market.service.search(request(asked))).hits
+    assert hit.shared is not None
+    assert (hit.shared.columns, hit.shared.imputed) == (["height", "weight"], ["age"])
+    assert hit.mmd2 is not None
+    assert hit.mmd2 < 0.3
+
+
+async def test_of_a_large_island_that_shares_columns_the_nearest_are_compared(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skerry.node.search.service.SEARCH_SHARED", 10)
+    rng = np.random.default_rng(23)
+    turned = NAMED[::-1]
+    shifts = rng.uniform(-5, 5, 40).tolist()
+    market.add({f"m-{at}": named_rkme(rng, (shift,) * 3, turned) for at, shift in enumerate(shifts)})
+    asked = named_rkme(rng, (1.0, 1.0, 1.0), NAMED)
+    answer = await market.service.search(request(asked, k=3))
+    assert answer.coverage.compared == 10
+    nearest = sorted(range(40), key=lambda at: abs(shifts[at] - 1.0))[:6]
+    assert {hit.card.slug for hit in answer.hits} <= {f"m-{at}" for at in nearest}
+
+
+async def test_an_island_whose_columns_cannot_be_learned_is_counted(market: Market) -> None:
+    rng = np.random.default_rng(24)
+    turned = named_rkme(rng, (0.0, 0.0, 0.0), NAMED[::-1])
+    market.show(card_of("elsewhere", turned, Blob(b"e" * 32, 500)).to_bytes())
+    answer = await market.service.search(request(named_rkme(rng, (0.0, 0.0, 0.0), NAMED)))
+    assert (answer.hits, answer.coverage.islands, answer.coverage.unknown) == ([], 1, 1)
+
+
+async def test_words_filter_a_search_by_data_and_rank_one_without(market: Market) -> None:
+    rng = np.random.default_rng(25)
+    market.add({"heart-one": small_rkme(rng, 0.0)}, name="Heart disease", summary="clinics")
+    market.add({"lung": small_rkme(rng, 0.0)}, name="Lung cancer", summary="not the heart")
+    market.add({"price": small_rkme(rng, 0.0)}, name="House prices")
+    market.take_in_words()
+    by_words = await market.service.search(request(text="heart"))
+    assert [hit.card.slug for hit in by_words.hits] == ["heart-one", "lung"]
+    typo = await market.service.search(request(text="haert desease"))
+    assert [hit.card.slug for hit in typo.hits] == ["heart-one"]
+    by_data = await market.service.search(request(small_rkme(rng, 0.0), text="prices"))
+    assert [hit.card.slug for hit in by_data.hits] == ["price"]
+    assert by_data.coverage.candidates == 1
+
+
+async def test_filters_take_any_case(market: Market) -> None:
+    rng = np.random.default_rng(26)
+    market.add({"ward": small_rkme(rng, 0.0)}, scenarios=("Health", "Education"), task="Regression")
+    market.add({"other": small_rkme(rng, 0.0)})
+
+    async def found(**fields: str) -> list[str]:
+        return sorted(hit.card.slug for hit in (await market.service.search(request(**fields))).hits)
+
+    assert await found(scenario="education") == ["ward"]
+    assert await found(scenario="HEALTH") == ["other", "ward"]
+    assert await found(task="regression", scenario="health") == ["ward"]
+    assert await found(owner=OWNER.hex(), license="mit") == ["other", "ward"]
+    assert await found(owner="nobody") == []
+    assert await found(exclude_own="yes") == []
+
+
+async def test_a_report_is_judged_by_recomputation(market: Market) -> None:
+    rng = np.random.default_rng(27)
+    truth, claim = small_rkme(rng, 50.0), small_rkme(rng, 0.0)
+    tree = market.blobs.put_bytes(whole(truth))
+    honest = card_of("honest", truth, Blob(tree.root, tree.size)).to_bytes()
+    liar = card_of("liar", claim, Blob(tree.root, tree.size)).to_bytes()
+    market.show(honest, liar)
+    for raw in (honest, liar):
+        market.service.reported(SketchReported(b"", NODE, raw, b"r" * 32))
+    async with asyncio.timeout(10):
+        await market.service.judged()
+    verdicts = {event.card_id: event.honest for event in market.posts.posted}
+    assert list(verdicts.values()) == [True, False]
+    assert all(isinstance(event, events.SketchVerdict) for event in market.posts.posted)
+    assert card_hash(honest) != card_hash(liar)

@@ -1,0 +1,211 @@
+"""How the operations of the state machine become rows, and rows a snapshot again.
+
+Rules of this file:
+
+1. A card has one row as part of the catalogue that is shown, and one while it is pending; the facts and words
+   that search needs exist for the former alone.
+2. Names of tables are constants; values are parameters.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from sqlalchemy import delete, insert, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from skerry.node.limits import FACTS_PORTION
+from skerry.protocol import effects
+from skerry.protocol.card import CARD, card_hash
+from skerry.protocol.snapshot import Snapshot, StoredCatalogue
+
+from . import words
+from .facts import facts_of, scenario_words, word_code
+from .schema import anchors, cards, catalogues, charters, groups, node_records, records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from sqlalchemy import Connection, Row, Table
+
+    from .disk_cards import DiskCards
+
+CHAINS: Final = tuple[tuple[bytes, ...], ...]
+
+FACTS_VERSION: Final = "1"
+"""Counted up when ``facts.py`` changes: facts of another version are made again."""
+
+_MARK: Final = "facts"
+_PUT_CARD: Final = "INSERT OR IGNORE INTO cards (place, hash, pending, card) VALUES (?, ?, ?, ?)"
+_PUT_FACTS: Final = "INSERT OR REPLACE INTO facts (number, facts) VALUES (?, ?)"
+_NUMBERED: Final = "SELECT number, hash, card FROM cards WHERE NOT pending AND place = ?"
+
+
+def apply(connection: Connection, operation: effects.StoreOperation) -> None:
+    """Make the database hold what `operation` says."""
+    match operation:
+        case effects.PutCharters(owner, chains):
+            _put(connection, charters, owner=owner, chains=msgspec.msgpack.encode(chains))
+        case effects.PutHead(scope, node_key, head, other):
+            _put_heads(connection, scope, node_key, head=head, other=other)
+        case effects.PutCatalogue():
+            _put_catalogue(connection, operation)
+        case effects.PutPendingCards(scope, node_key, added):
+            place = _put_heads(connection, scope, node_key)
+            if added:
+                rows = [(place, card_hash(card), True, card) for card in added]
+                connection.exec_driver_sql(_PUT_CARD, rows)
+        case effects.DropCatalogue(scope, node_key):
+            _drop_catalogue(connection, scope, node_key)
+        case effects.PutNodeRecord(node_key, record):
+            _put(connection, node_records, node_key=node_key, record=record)
+        case effects.DropNodeRecord(node_key):
+            connection.execute(delete(node_records).where(node_records.c.node_key == node_key))
+        case effects.PutAnchors(node_keys):
+            _put_anchors(connection, node_keys)
+        case effects.PutRecord() | effects.DropRecord() | effects.PutGroup() | effects.DropGroup():
+            _apply_to_records(connection, operation)
+
+
+def snapshot(connection: Connection, open_cards: Callable[[bytes, bytes], DiskCards]) -> Snapshot:
+    """Return what the tables hold; the cards of whole catalogues stay on the disk."""
+    found = Snapshot(open_cards=open_cards)
+    for row in connection.execute(select(charters)):
+        found.chains[row.owner] = msgspec.msgpack.decode(row.chains, type=CHAINS)
+    places: dict[int, StoredCatalogue] = {}
+    for row in connection.execute(select(catalogues)):
+        place = (row.scope, row.node_key)
+        held = StoredCatalogue(row.head, row.other, row.shown, cards=open_cards(*place))
+        places[row.place] = found.catalogues[place] = held
+    for row in connection.execute(select(cards).where(cards.c.pending)):
+        places[row.place].pending[row.hash] = row.card
+    for row in connection.execute(select(node_records)):
+        found.node_records[row.node_key] = row.record
+    for row in connection.execute(select(records)):
+        found.records[row.scope, row.hash] = row.envelope
+    for row in connection.execute(select(groups)):
+        found.groups[row.scope] = row.refreshed
+    kept = connection.execute(select(anchors.c.node_key).order_by(anchors.c.position))
+    found.anchors = tuple(row.node_key for row in kept)
+    return found
+
+
+def derive_facts(connection: Connection) -> None:
+    """Make the facts of all cards again when they are those of another version, or of none."""
+    version = connection.exec_driver_sql("SELECT value FROM store_marks WHERE name = ?", (_MARK,)).scalar()
+    if version == FACTS_VERSION:
+        return
+    connection.exec_driver_sql("DELETE FROM facts")
+    query = f"{_NUMBERED} AND number > ? ORDER BY number LIMIT ?"
+    for place in connection.scalars(select(catalogues.c.place)).all():
+        last = 0
+        while rows := connection.exec_driver_sql(query, (place, last, FACTS_PORTION)).all():
+            _put_facts(connection, place, rows)
+            last = rows[-1].number
+    connection.exec_driver_sql(
+        "INSERT OR REPLACE INTO store_marks (name, value) VALUES (?, ?)", (_MARK, FACTS_VERSION)
+    )
+    connection.commit()
+
+
+def _put_catalogue(connection: Connection, operation: effects.PutCatalogue) -> None:
+    head = operation.head
+    place = _put_heads(connection, operation.scope, operation.node_key, head=head, shown=head)
+    _drop_cards(connection, place, operation.removed)
+    if operation.added:
+        before = connection.exec_driver_sql("SELECT coalesce(max(number), 0) FROM cards").scalar_one()
+        rows = [(place, card_hash(card), False, card) for card in operation.added]
+        connection.exec_driver_sql(_PUT_CARD, rows)
+        new = connection.exec_driver_sql(f"{_NUMBERED} AND number > ?", (place, before)).all()
+        _put_facts(connection, place, new)
+    connection.execute(delete(cards).where(cards.c.place == place, cards.c.pending))
+
+
+def _put_facts(connection: Connection, place: int, rows: Sequence[Row[Any]]) -> None:
+    """Derive what search needs of cards: (number, hash, card)."""
+    decoded = [(row.number, row.hash, CARD.decode(row.card)) for row in rows]
+    if not decoded:
+        return
+    connection.exec_driver_sql(
+        _PUT_FACTS, [(number, facts_of(card, digest, place)) for number, digest, card in decoded]
+    )
+    sets = {scenario_words(card.scenarios) for *_, card in decoded}
+    connection.exec_driver_sql(
+        "INSERT OR IGNORE INTO scenarios (code, words) VALUES (?, ?)",
+        [(word_code(text), text) for text in sorted(sets)],
+    )
+
+
+def _drop_cards(connection: Connection, place: int, hashes: Iterable[bytes]) -> None:
+    """Take cards out of a catalogue, and with them what was derived."""
+    found = [
+        (row.number, row.card)
+        for digest in hashes
+        for row in connection.exec_driver_sql(f"{_NUMBERED} AND hash = ?", (place, digest))
+    ]
+    _forget(connection, found)
+
+
+def _forget(connection: Connection, numbered: Sequence[tuple[int, bytes]]) -> None:
+    if numbered:
+        words.drop_words(connection, numbered)
+        numbers = [(number,) for number, _ in numbered]
+        for table in ("facts", "cards"):
+            connection.exec_driver_sql(f"DELETE FROM {table} WHERE number = ?", numbers)  # noqa: S608 - constants
+
+
+def _drop_catalogue(connection: Connection, scope: bytes, node_key: bytes) -> None:
+    where = (catalogues.c.scope == scope) & (catalogues.c.node_key == node_key)
+    place = connection.scalar(select(catalogues.c.place).where(where))
+    if place is None:
+        return
+    while rows := connection.exec_driver_sql(f"{_NUMBERED} LIMIT ?", (place, FACTS_PORTION)).all():
+        _forget(connection, [(row.number, row.card) for row in rows])
+    connection.execute(delete(cards).where(cards.c.place == place))
+    connection.execute(delete(catalogues).where(catalogues.c.place == place))
+
+
+def _apply_to_records(
+    connection: Connection,
+    operation: effects.PutRecord | effects.DropRecord | effects.PutGroup | effects.DropGroup,
+) -> None:
+    match operation:
+        case effects.PutRecord(scope, digest, envelope):
+            _put(connection, records, scope=scope, hash=digest, envelope=envelope)
+        case effects.DropRecord(scope, digest):
+            place = (records.c.scope == scope) & (records.c.hash == digest)
+            connection.execute(delete(records).where(place))
+        case effects.PutGroup(scope, refreshed):
+            _put(connection, groups, scope=scope, refreshed=refreshed)
+        case effects.DropGroup(scope):
+            for table in (groups, records):
+                connection.execute(delete(table).where(table.c.scope == scope))
+
+
+def _put_heads(connection: Connection, scope: bytes, node_key: bytes, **changes: bytes) -> int:
+    """Change some of a catalogue's heads, those of a new catalogue are empty; return its number."""
+    row = {"head": b"", "other": b"", "shown": b""} | changes
+    statement = upsert(catalogues).values(scope=scope, node_key=node_key, **row)
+    keys = ["scope", "node_key"]
+    if changes:
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=changes)
+    else:
+        statement = statement.on_conflict_do_nothing()
+    connection.execute(statement)
+    where = (catalogues.c.scope == scope) & (catalogues.c.node_key == node_key)
+    return int(connection.execute(select(catalogues.c.place).where(where)).scalar_one())
+
+
+def _put_anchors(connection: Connection, node_keys: tuple[bytes, ...]) -> None:
+    connection.execute(delete(anchors))
+    if node_keys:
+        rows = [{"position": index, "node_key": key} for index, key in enumerate(node_keys)]
+        connection.execute(insert(anchors), rows)
+
+
+def _put(connection: Connection, table: Table, **values: object) -> None:
+    statement = upsert(table).values(**values)
+    keys = [column.name for column in table.primary_key]
+    changes = {name: statement.excluded[name] for name in values if name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes))
