@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 REFERENCE := .venv-reference
 
-.PHONY: demo test check format bench sim reference clean
+.PHONY: demo test check format bench sim faults reference clean
 
 demo: $(VENV)/.core
 	$(BIN)/skerry demo
@@ -54,6 +54,10 @@ $(REFERENCE)/.complete:
 # Networks with drawn faults and liars, each seed another plan; a failure prints its seed and is shrunk.
 sim: $(VENV)/.complete
 	$(BIN)/python -m tests.sim --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0)
+
+# Twelve node processes on three LANs of network namespaces, and everything that can break; needs root.
+faults: $(VENV)/.complete
+	SKERRY_FAULTS=full OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -s tests/faults
 
 bench: $(VENV)/.complete
 	for file in bench/[a-z]*.py; do $(BIN)/python -m bench.$$(basename $$file .py) --quick || exit 1; done

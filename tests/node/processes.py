@@ -150,7 +150,7 @@ class NodeProcess:
     ) -> bytes:
         """Return the body of a successful answer; raise :class:`HttpError` otherwise."""
         assert self.endpoint is not None
-        connection = http.client.HTTPConnection(urlsplit(self.endpoint.url).netloc, timeout=30)
+        connection = self._connection()
         token = {"Authorization": f"Bearer {self.endpoint.tokens[scope]}"} if scope else {}
         try:
             connection.request(method, prefix + path, body or None, {**token, **(headers or {})})
@@ -161,6 +161,10 @@ class NodeProcess:
         if response.status >= 300:
             raise HttpError(response.status, answer)
         return answer
+
+    def _connection(self) -> http.client.HTTPConnection:
+        assert self.endpoint is not None
+        return http.client.HTTPConnection(urlsplit(self.endpoint.url).netloc, timeout=30)
 
     def get(self, path: str, kind: type[Answer]) -> Answer:
         return msgspec.json.decode(self.request("GET", path), type=kind)
