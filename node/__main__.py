@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         help="a node to connect to first; repeatable",
     )
+    serve.add_argument("--lan", action="store_true", help="announce the node on the LAN, and look for others")
     serve.add_argument("--tap", type=Path, metavar="FILE", help="append every byte that is sent to FILE")
     config = commands.add_parser("config", help="show the configuration that a daemon would run with")
     config.add_argument("key", nargs="?", help="one key, such as node.listen; otherwise all")
@@ -105,16 +106,17 @@ def _serve(options: argparse.Namespace) -> None:
     overrides = {
         "node.listen": options.listen,
         "node.bootstrap": options.bootstrap,
+        "node.lan": options.lan or None,
         "api.listen": options.api_listen,
     }
     config = load(folder.root, os.environ, overrides)
     logs.configure(config.log)
-    if options.tap is not None and config.node.host:
+    if options.tap is not None and (config.node.host or config.node.lan):
         raise ConfigError(
-            "The tap cannot record a node behind a reverse proxy",
+            "The tap cannot record this node",
             where="--tap",
-            why="its public listener looks like the local API's: both are plain HTTP",
-            todo="Record a node without node.host.",
+            why="behind a reverse proxy both listeners look alike, and datagrams on the LAN are not recorded",
+            todo="Record a node without node.host and without node.lan.",
             code="E-CONFIG-TAP",
         )
 

@@ -71,6 +71,9 @@ class NodeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     relay: Annotated[
         bool, _key("Whether this node passes on blobs of connected nodes that cannot be dialled.")
     ] = True
+    lan: Annotated[
+        bool, _key("Announce this node on the LAN by multicast DNS, and connect to others found there.")
+    ] = False
     host: Annotated[
         str,
         _key(

@@ -20,6 +20,7 @@ import random
 import secrets
 import signal
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -69,6 +70,7 @@ from .view import NodeView
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
 
     from .config import Config
     from .folder import Folder
@@ -193,13 +195,25 @@ class Node:
             driving = group.create_task(self._driver.run())
             await self._groups.start()
             tending = group.create_task(self._groups.run(self._config.groups.invites))
-            async with serving(self._public_application(), self._public, self._front.context):
+            async with serving(self._public_application(), self._public, self._front.context), self._on_lan():
                 await self._serve_api(announce, stop)
                 await self._transport.close()
             await self._search.close()
             await self._specifications.close()
             tending.cancel()
             driving.cancel()
+
+    def _on_lan(self) -> AbstractAsyncContextManager[None]:
+        """Look for nodes on the LAN, when that is asked for."""
+        section = self._config.node
+        if not section.lan:
+            return nullcontext()
+        from .network.lan import discovering
+
+        def found(addresses: tuple[str, ...]) -> None:
+            self._driver.post(events.AddressesConfigured((*section.bootstrap, *addresses)))
+
+        return discovering(self._public, section.network, self._front.certificate, found)
 
     def close(self) -> None:
         """Write what is left and close the files."""

@@ -32,6 +32,12 @@ HEARTBEAT_SECONDS: Final = 20.0
 CONNECTIONS_PER_PEER_MAX: Final = 4
 """Connections that this node opens to one other for blobs: ranges in parallel, without crowding it."""
 
+LAN_NODES_MAX: Final = 16
+"""Nodes found on the LAN that are kept in mind; one link leads to all others."""
+
+LAN_QUERY_SECONDS_MAX: Final = 3
+"""How long a service on the LAN may take to say its address."""
+
 TROUBLES_MAX: Final = 32
 """Dials that failed and are remembered with their reasons, for `skerry doctor`."""
 

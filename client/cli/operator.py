@@ -39,11 +39,15 @@ def serve(
     bootstrap: Annotated[
         list[str] | None, typer.Option(help="Node to connect to first, host:port#hash; may be repeated.")
     ] = None,
+    lan: Annotated[
+        bool, typer.Option("--lan", help="Announce the node on the LAN, and look for others there.")
+    ] = False,
     tap: Annotated[Path | None, typer.Option(help="Record every byte that leaves in this file.")] = None,
 ) -> None:
     """Run the node until it is stopped."""
     values = {"--listen": listen, "--api-listen": api_listen, "--tap": tap}
     options = [text for flag, value in values.items() if value for text in (flag, str(value))]
+    options += ["--lan"] if lan else []
     for address in bootstrap or ():
         options += ["--bootstrap", address]
     become_node(session, "serve", options)
