@@ -36,6 +36,10 @@ FETCH_ATTEMPTS_MAX: Final = 3
 """Attempts at each source. What arrived is kept between them, so the third is for a line that keeps
 breaking."""
 
+FETCH_STRIKES_MAX: Final = 2
+"""Wrong leaves after which a source is dropped: the first may be a broken disk or line, the second is a
+pattern."""
+
 FETCH_RETRY_SECONDS: Final = 0.5
 """Pause before another attempt, times the number of the attempt."""
 

@@ -21,6 +21,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
+import structlog
 
 from skerry.errors import StorageError
 from skerry.protocol.api import Audit, AuditEntry
@@ -32,6 +33,8 @@ from .limits import AUDIT_FETCH_SECONDS, AUDIT_LINE_BYTES_MAX, AUDIT_READERS_MAX
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+log = structlog.get_logger()
 
 FIRST: Final = "0" * 64
 """What the first line names as the hash of the one before."""
@@ -128,9 +131,12 @@ class AuditLog:
         self._file.close()
 
     def _write_waiting(self) -> None:
-        for who, root in self._waiting:
-            self._write(self._line(who, "fetched", root, ""), sync=False)
-        self._waiting.clear()
+        waiting, self._waiting = self._waiting, []
+        for who, root in waiting:
+            try:
+                self._write(self._line(who, "fetched", root, ""), sync=False)
+            except StorageError as error:
+                log.warning("a fetch could not be written down", reader=who, blob=root, why=error.why)
 
     def _line(self, who: str, action: str, subject: str, detail: str) -> bytes:
         self._seq += 1

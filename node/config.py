@@ -114,6 +114,18 @@ class GroupsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = []
 
 
+class TransferSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[transfer]``: how fast blobs may move; packages and specifications, not gossip."""
+
+    upload_bytes_per_second: Annotated[
+        int, msgspec.Meta(ge=0, description="Limit for all blobs sent to others together; 0 for none.")
+    ] = 0
+    download_bytes_per_second: Annotated[
+        int,
+        msgspec.Meta(ge=0, description="Limit for all specifications fetched by this node; 0 for none."),
+    ] = 0
+
+
 class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[log]``: what the node writes to stderr."""
 
@@ -127,6 +139,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     node: NodeSection = NodeSection()
     api: ApiSection = ApiSection()
     groups: GroupsSection = GroupsSection()
+    transfer: TransferSection = TransferSection()
     log: LogSection = LogSection()
 
 
@@ -369,7 +382,7 @@ def _convert(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _validate(values: dict[str, dict[str, Any]], path: Path) -> Config:
     try:
-        config = msgspec.convert(values, Config)
+        config = msgspec.convert(values, Config, strict=False)
     except msgspec.ValidationError as error:
         raise _bad_value(str(path), str(error), "Give a value of that type.") from error
     parse_address(config.node.listen, "node.listen")

@@ -65,6 +65,7 @@ from .storage.store import Store
 from .transfer.blobs_http import BlobRoutes
 from .transfer.fetching import SpecificationCache
 from .transfer.relay import RelayRoutes
+from .transfer.sending import Pace
 from .view import NodeView
 
 if TYPE_CHECKING:
@@ -178,7 +179,14 @@ class Node:
             dialable=bool(self._front.addresses),
         )
         self._specifications = SpecificationCache(
-            self._blobs, cache, self._index, self._directory, proxies, self._ranges
+            self._blobs,
+            cache,
+            self._index,
+            self._directory,
+            proxies,
+            self._ranges,
+            pace=Pace(config.transfer.download_bytes_per_second),
+            on_fetched=self._fetched,
         )
         self._view = NodeView(
             self._keyring, self._state, self._index, self._directory, self._transport, self._front.bootstrap
@@ -241,7 +249,8 @@ class Node:
         application = web.Application(middlewares=[problems, *self._front.middlewares()])
         self._transport.add_to(application)
         self._groups.add_to(application)
-        BlobRoutes(self._blobs, self._own_blobs.__contains__).add_to(application)
+        limit = self._config.transfer.upload_bytes_per_second
+        BlobRoutes(self._blobs, self._own_blobs.__contains__, limit, self._served).add_to(application)
         if self._config.node.relay:
             RelayRoutes(self._ranges, self._state, self._directory).add_to(application)
         return application
@@ -335,6 +344,15 @@ class Node:
         self._groups.stored(operation)
         if isinstance(operation, effects.DropCatalogue):
             self._sketches.submit(self._index.drop((operation.scope, operation.node_key)))
+
+    def _served(self, request: web.Request, root: bytes, size: int) -> None:
+        """Count, write down and tell that a part of a blob was sent."""
+        self._metrics.served(size)
+        self._audit.fetched(request.remote or "", root.hex())
+        self._progress.tell("transfer", root.hex(), "served", size, size)
+
+    def _fetched(self, root: bytes, size: int) -> None:
+        self._progress.tell("transfer", root.hex(), "fetched", size, size)
 
     def _delivered(self, what: effects.Delivery) -> None:
         """Take in what the state machine tells the rest of the node."""

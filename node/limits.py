@@ -66,6 +66,12 @@ BLOBS_SERVED_MAX: Final = 256
 BLOB_WRITE_SECONDS_MAX: Final = 60.0
 """Longest time that a reader may take for one chunk: 4 KiB/s."""
 
+SEND_TURN_BYTES: Final = 4 * MIB
+"""What one reader of a blob gets before the event loop looks after others: a millisecond or two of a core."""
+
+PACE_BURST_SECONDS: Final = 0.1
+"""Seconds' worth of a limited rate that may be saved up, so that short pauses do not lower it."""
+
 BLOB_CHUNK_BYTES: Final = 256 * KIB
 """Piece in which blobs are read and written: one leaf of the hash tree."""
 

@@ -79,7 +79,9 @@ def leaf_size(size: int, index: int) -> int:
 
 def leaf_hash(data: bytes) -> bytes:
     """Return the hash of one leaf's bytes."""
-    return hashlib.sha256(_LEAF + data).digest()
+    digest = hashlib.sha256(_LEAF)
+    digest.update(data)
+    return digest.digest()
 
 
 def root_of(size: int, leaves: Sequence[bytes]) -> bytes:

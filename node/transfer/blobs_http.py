@@ -7,13 +7,16 @@ bytes that nobody published is nobody's business. The reader verifies; this side
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, BinaryIO
 
 from aiohttp import web
 
 from skerry.errors import NotFound, Unavailable
 from skerry.node.api.problems import BadRequest
-from skerry.node.limits import BLOB_CHUNK_BYTES, BLOB_WRITE_SECONDS_MAX, BLOBS_SERVED_MAX
+from skerry.node.limits import BLOBS_SERVED_MAX
+
+from .sending import Pace, send_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,9 +35,21 @@ class BlobRoutes:
         The store that holds them.
     is_public
         Whether a live public card of this node names the blob with this root.
+    upload_bytes_per_second
+        Limit for all readers together; 0 for none.
+    on_served
+        Told of the request, the blob and the bytes that were sent.
     """
 
-    def __init__(self, blobs: BlobStore, is_public: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self,
+        blobs: BlobStore,
+        is_public: Callable[[bytes], bool],
+        upload_bytes_per_second: int = 0,
+        on_served: Callable[[web.Request, bytes, int], None] = lambda *_: None,
+    ) -> None:
+        self._pace = Pace(upload_bytes_per_second)
+        self._on_served = on_served
         self._blobs = blobs
         self._is_public = is_public
         self._serving = 0
@@ -54,10 +69,26 @@ class BlobRoutes:
             raise Unavailable("The node serves too many blobs now", code="E-UNAVAILABLE-FULL")
         self._serving += 1
         try:
-            size = self._blobs.path(root).stat().st_size
-            return await _send_file(request, self._blobs.open(root), size, etag=root.hex())
+            with self._blobs.open(root) as file:
+                return await self._send(request, root, file)
         finally:
             self._serving -= 1
+
+    async def _send(self, request: web.Request, root: bytes, file: BinaryIO) -> web.StreamResponse:
+        """Answer with the asked-for range of a blob, or all of it."""
+        size = os.fstat(file.fileno()).st_size
+        start, stop = byte_range(request, size)
+        response = web.StreamResponse(status=200 if (start, stop) == (0, size) else 206)
+        response.content_type = BINARY
+        response.content_length = stop - start
+        response.headers["Accept-Ranges"] = "bytes"
+        response.etag = root.hex()
+        if response.status == 206:
+            response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        await response.prepare(request)
+        self._on_served(request, root, await send_range(request, response, file, start, stop, self._pace))
+        await response.write_eof()
+        return response
 
     def _root(self, request: web.Request) -> bytes:
         root = parse_root(request.match_info["name"])
@@ -77,30 +108,6 @@ def parse_root(name: str) -> bytes:
     if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
         raise BadRequest("A name is 64 hexadecimal digits", where=name[:80], code="E-API-NAME")
     return bytes.fromhex(name)
-
-
-async def _send_file(request: web.Request, file: BinaryIO, size: int, etag: str) -> web.StreamResponse:
-    """Answer with the asked-for range of `file`, or all of it; closes the file."""
-    with file:
-        start, stop = byte_range(request, size)
-        response = web.StreamResponse(status=200 if (start, stop) == (0, size) else 206)
-        response.content_type = BINARY
-        response.content_length = stop - start
-        response.headers["Accept-Ranges"] = "bytes"
-        response.etag = etag
-        if response.status == 206:
-            response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-        await response.prepare(request)
-        file.seek(start)
-        while start < stop:
-            chunk = await asyncio.to_thread(file.read, min(BLOB_CHUNK_BYTES, stop - start))
-            if not chunk:
-                break  # the file was cut short under us: the connection ends early and the reader knows
-            async with asyncio.timeout(BLOB_WRITE_SECONDS_MAX):
-                await response.write(chunk)
-            start += len(chunk)
-        await response.write_eof()
-        return response
 
 
 def byte_range(request: web.Request, size: int) -> tuple[int, int]:

@@ -37,8 +37,10 @@ from skerry.package.hashtree import HASH_BYTES, HashTree, leaf_count, verify_lea
 from skerry.package.limits import LEAF_BYTES
 from skerry.spec.limits import SPECIFICATION_BYTES_MAX
 
+from .sending import UNLIMITED, Pace
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from skerry.node.directory import Directory
     from skerry.node.network.ranges import Ranges
@@ -64,6 +66,10 @@ class SpecificationCache:
         The proxy that outgoing connections take.
     ranges
         How nodes that cannot be dialled are asked.
+    pace
+        Limits all transfers together.
+    on_fetched
+        Told of a blob that arrived, and its bytes.
     """
 
     def __init__(
@@ -74,12 +80,16 @@ class SpecificationCache:
         directory: Directory,
         proxies: Proxies,
         ranges: Ranges,
+        *,
+        pace: Pace = UNLIMITED,
+        on_fetched: Callable[[bytes, int], None] = lambda *_: None,
     ) -> None:
         self._own = own
         self._cache = cache
         self._index = index
         self._directory = directory
-        self._fetcher = Fetcher(proxies)
+        self._fetcher = Fetcher(proxies, pace)
+        self._on_fetched = on_fetched
         self._ranges = ranges
         self._running: dict[bytes, asyncio.Task[bytes]] = {}
         self._used: OrderedDict[bytes, int] = OrderedDict(
@@ -135,6 +145,7 @@ class SpecificationCache:
         self._used[blob.root] = blob.size
         self._used_bytes += blob.size
         self._make_room()
+        self._on_fetched(blob.root, blob.size)
         return data
 
     async def _over_connections(self, entry: Entry) -> bytes | None:
@@ -158,7 +169,8 @@ class SpecificationCache:
 class Fetcher:
     """Fetches blobs from other nodes over TLS and verifies them."""
 
-    def __init__(self, proxies: Proxies = DIRECT) -> None:
+    def __init__(self, proxies: Proxies = DIRECT, pace: Pace = UNLIMITED) -> None:
+        self._pace = pace
         self._proxies = proxies
         self._clients: OrderedDict[bytes, NodeClient] = OrderedDict()
         self._slots = asyncio.Semaphore(FETCHES_CONCURRENT_MAX)
@@ -199,7 +211,9 @@ class Fetcher:
             raise Unavailable("it failed a moment ago")
         try:
             client = await self._client(way)
-            data = await _download(client, f"https://{address}{prefix}/blob/{root.hex()}", root, size)
+            data = await _download(
+                client, f"https://{address}{prefix}/blob/{root.hex()}", root, size, self._pace
+            )
         except (aiohttp.ClientError, OSError, TimeoutError, SkerryError):
             self._failed[address] = time.monotonic() + FETCH_FAILURE_SECONDS
             raise
@@ -216,13 +230,14 @@ class Fetcher:
         return self._clients[way.binding]
 
 
-async def _download(client: NodeClient, url: str, root: bytes, size: int) -> bytes:
+async def _download(client: NodeClient, url: str, root: bytes, size: int, pace: Pace) -> bytes:
     """Return the blob, verified; a blob of one leaf needs no leaf list."""
     leaves = () if size <= LEAF_BYTES else await _leaves(client, url, root, size)
     data = bytearray()
     async with client.get(url) as response:
         _require_ok(response, url)
         for index in range(max(1, len(leaves))):
+            await pace.take(min(LEAF_BYTES, size - index * LEAF_BYTES))
             leaf = await _read_leaf(response, min(LEAF_BYTES, size - index * LEAF_BYTES))
             if leaves and not verify_leaf(leaves, index, leaf):
                 raise _corrupt(url, f"leaf {index} does not have its hash")

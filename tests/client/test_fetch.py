@@ -13,8 +13,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from skerry.client import downloading
 from skerry.client import fetch as fetching
 from skerry.client.fetch import fetch
+from skerry.client.limits import FETCH_CONNECTIONS_MAX
 from skerry.errors import NotFound, TransportError, Unavailable
 from skerry.package.blobs import BlobStore
 from skerry.package.hashtree import HashTree
@@ -30,6 +32,7 @@ NAME = TREE.root.hex()
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetching, "FETCH_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(downloading, "FETCH_RETRY_SECONDS", 0.01)
 
 
 @pytest.mark.parametrize("size", [0, 1, LEAF_BYTES, LEAF_BYTES + 1, len(BLOB)])
@@ -72,6 +75,37 @@ def test_the_next_source_helps_out_when_one_lies(tmp_path: Path) -> None:
     assert liar.leaves_sent() == 0
 
 
+def test_a_corrupt_mirror_costs_two_leaves_and_is_dropped(tmp_path: Path) -> None:
+    """The honest source alone would do; the corrupt one is found out, and all it took is asked for again."""
+    cache = BlobStore(tmp_path / "cache")
+    liar = Behaviour({NAME: BLOB}, wrong_leaves=set(range(len(TREE.leaves))))
+    honest = Behaviour({NAME: BLOB}, seconds_per_leaf=0.01)
+    with serving(tmp_path / "liar", liar) as first, serving(tmp_path / "honest", honest) as second:
+        assert fetch(cache, TREE.root, TREE.size, [first, second]).read_bytes() == BLOB
+    asked = [span for _, span in liar.requests if span]
+    assert 1 <= len(asked) <= FETCH_CONNECTIONS_MAX, "it is asked no more once it is dropped"
+    assert honest.leaves_sent() == len(TREE.leaves), "only what was not verified is asked for again"
+
+
+def test_sources_share_the_work(tmp_path: Path) -> None:
+    cache = BlobStore(tmp_path / "cache")
+    slow = [Behaviour({NAME: BLOB}, seconds_per_leaf=0.02) for _ in range(2)]
+    with serving(tmp_path / "owner", slow[0]) as owner, serving(tmp_path / "mirror", slow[1]) as mirror:
+        sources = [msgspec.structs.replace(owner, node_key="11" * 32), mirror]
+        assert fetch(cache, TREE.root, TREE.size, sources).read_bytes() == BLOB
+    sent = [behaviour.leaves_sent() for behaviour in slow]
+    assert sum(sent) == len(TREE.leaves)
+    assert min(sent) > 0
+
+
+def test_a_limit_is_kept(tmp_path: Path) -> None:
+    cache = BlobStore(tmp_path / "cache")
+    with serving(tmp_path / "owner", Behaviour({NAME: BLOB})) as source:
+        began = time.monotonic()
+        fetch(cache, TREE.root, TREE.size, [source], bytes_per_second=10 * len(BLOB))
+        assert time.monotonic() - began > 0.08
+
+
 def test_another_certificate_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
     behaviour = Behaviour({NAME: BLOB})
     with serving(tmp_path / "owner", behaviour) as source:
@@ -82,17 +116,24 @@ def test_another_certificate_is_refused_before_anything_is_asked(tmp_path: Path)
     assert behaviour.requests == []
 
 
-def test_a_line_that_breaks_costs_only_what_was_under_way(tmp_path: Path) -> None:
+def test_a_line_that_keeps_breaking_costs_only_what_was_under_way(tmp_path: Path) -> None:
     behaviour = Behaviour({NAME: BLOB}, break_after_bytes=2 * LEAF_BYTES + 100)
+    cache = BlobStore(tmp_path / "cache")
+    with serving(tmp_path / "owner", behaviour) as source:
+        assert fetch(cache, TREE.root, TREE.size, [source]).read_bytes() == BLOB
+
+
+def test_a_line_on_which_nothing_arrives_is_given_up_and_taken_up_later(tmp_path: Path) -> None:
+    behaviour = Behaviour({NAME: BLOB}, wrong_leaves=set(), break_after_bytes=100)
     cache = BlobStore(tmp_path / "cache")
     with serving(tmp_path / "owner", behaviour) as source:
         with pytest.raises(Unavailable) as caught:
             fetch(cache, TREE.root, TREE.size, [source])
         assert source.addresses[0] in caught.value.why
-        kept = BlobStore(tmp_path / "cache").partial(TREE.root, TREE.size, TREE.leaves).missing()
-        assert 0 < len(kept) < len(TREE.leaves)
         behaviour.break_after_bytes = None
+        behaviour.requests.clear()
         assert fetch(cache, TREE.root, TREE.size, [source]).read_bytes() == BLOB
+        assert not any(path.endswith("/leaves") for path, _ in behaviour.requests), "the leaf list is kept"
 
 
 def test_a_withdrawn_blob_and_a_silent_owner_are_told_apart(tmp_path: Path) -> None:
