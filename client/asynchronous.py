@@ -96,6 +96,10 @@ class AsyncNetwork:
         """Publish a fitted model; see :func:`skerry.publish`."""
         return await asyncio.to_thread(self._network.publish, model, X, y, **words)
 
+    async def own(self, slug: str) -> Hit:
+        """Return a learnware of the node by its slug; see :meth:`Network.own`."""
+        return await asyncio.to_thread(self._network.own, slug)
+
     async def withdraw(self, slug: str) -> api.PublishReceipt:
         """Take a learnware of the node out of the market; see :meth:`Network.withdraw`."""
         return await asyncio.to_thread(self._network.withdraw, slug)

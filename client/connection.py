@@ -16,7 +16,7 @@ from __future__ import annotations
 import http.client
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Final, TypeVar
+from typing import Final, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -38,6 +38,14 @@ Page = TypeVar("Page", api.Peers, api.Learnwares)
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _SCOPES: Final = ("admin", "publish", "search")
 _START: Final = "Start one with `skerry init` and `skerry serve`, or name one by url and token."
+
+
+class Readable(Protocol):
+    """What can be sent piece by piece."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """Return the next bytes."""
+        ...
 
 
 class Connection:
@@ -110,7 +118,7 @@ class Connection:
         """Return the decoded answer to a DELETE request."""
         return _decode(self._exchange("DELETE", path), answer, self.url)
 
-    def upload(self, file: IO[bytes] | bytes, size: int) -> api.BlobReceipt:
+    def upload(self, file: Readable | bytes, size: int) -> api.BlobReceipt:
         """Give the node a blob of `size` bytes, streamed, and return where it now lies."""
         raw = self._exchange("POST", "/blobs", file, "application/octet-stream", size=size)
         return _decode(raw, api.BlobReceipt, self.url)
@@ -119,7 +127,7 @@ class Connection:
         self,
         method: str,
         path: str,
-        body: IO[bytes] | bytes | None = None,
+        body: Readable | bytes | None = None,
         content_type: str = "",
         extra_seconds: float = 0.0,
         size: int | None = None,

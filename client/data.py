@@ -15,6 +15,7 @@ Rules of this file:
 from __future__ import annotations
 
 import csv
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,10 +72,17 @@ class Table:
         if missing:
             extra = [name for name in self.columns if name not in names]
             why = f"missing: {', '.join(missing)}; there besides: {', '.join(extra) or 'none'}"
-            raise _refusal(
-                "E-DATA-COLUMNS", why, "columns", "Rename the columns, or add them with missing values"
-            )
+            raise _refusal("E-DATA-COLUMNS", why, "columns", rename_advice(missing, extra))
         return self.values[:, [self.columns.index(name) for name in names]]
+
+
+def rename_advice(missing: Sequence[str], extra: Sequence[str]) -> str:
+    """Return what to do about columns that are missing, with the likeliest of the others in an example."""
+    nearest = difflib.get_close_matches(missing[0].casefold(), [name.casefold() for name in extra], 1, 0.3)
+    old = next((name for name in extra if nearest and name.casefold() == nearest[0]), None)
+    if old is None:
+        return "Add the columns with missing values, or name others for them: --map old=new (columns_map)"
+    return f"Rename columns, as in --map {old}={missing[0]} (columns_map), or add them with missing values"
 
 
 def read_file(path: Path | str, target: str | None = None) -> tuple[Table, Labels | None]:
@@ -180,6 +188,33 @@ def _table(columns: dict[str, Labels], where: str, target: str | None) -> tuple[
         raise _refusal("E-DATA-EMPTY", f"{rows} rows, {len(numeric)} columns of numbers", where, todo)
     ignored = tuple(name for name in columns if name not in numeric)
     return Table(np.column_stack(list(numeric.values())), tuple(numeric), ignored), labels
+
+
+@dataclass(frozen=True)
+class FewLabels:
+    """The rows of a file whose label is known.
+
+    Attributes
+    ----------
+    rows
+        (m,) positions of the rows.
+    labels
+        (m,) their labels.
+    """
+
+    rows: npt.NDArray[np.intp]
+    labels: Labels
+
+
+def known_labels(labels: Labels) -> FewLabels | None:
+    """Return the labels (n,) that are there, or None when none is."""
+    known = (
+        ~np.isnan(labels)
+        if labels.dtype == np.float64
+        else np.array([str(label).strip().lower() not in MISSING for label in labels])
+    )
+    rows = np.flatnonzero(known)
+    return FewLabels(rows, _labels(labels[rows])) if len(rows) else None
 
 
 def _labels(column: Labels) -> Labels:

@@ -25,6 +25,7 @@ from skerry.protocol import api
 from . import remote
 from .cache import Cache
 from .connection import Absent, Connection, find, segment
+from .fetch import Progress, no_progress
 from .groups import Groups
 from .hits import Hit, Hits
 from .publishing import Draft, Words, drafted, upload
@@ -276,9 +277,27 @@ class Network:
         with drafted(model, X, y, unconfined=self._unsafe_models, **words) as draft:
             return self.upload(draft)
 
-    def upload(self, draft: Draft) -> api.PublishReceipt:
+    def upload(self, draft: Draft, progress: Progress = no_progress) -> api.PublishReceipt:
         """Publish what :func:`~skerry.client.publishing.drafted` made."""
-        return upload(draft, self._connection)
+        return upload(draft, self._connection, progress)
+
+    def own(self, slug: str) -> Hit:
+        """Return a learnware of the node by its slug.
+
+        Raises
+        ------
+        NotFound
+            ``E-NOTFOUND-SLUG`` when the node has none of this name.
+        """
+        found = [card for card in self.learnwares() if card.slug == slug]
+        if not found:
+            raise NotFound(
+                "No learnware of this node has this slug",
+                where=slug,
+                todo="Look at `skerry list`.",
+                code="E-NOTFOUND-SLUG",
+            )
+        return self.hit(found[0].id)
 
     def withdraw(self, slug: str) -> api.PublishReceipt:
         """Take a learnware of the node out of the market. Copies that others fetched cannot be recalled.

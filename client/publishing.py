@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Required, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Required, TypedDict, Unpack
 
 import numpy as np
 
@@ -32,14 +32,19 @@ from skerry.errors import PackageError, SpecificationError
 from skerry.protocol import api
 
 from .connection import Connection
+from .fetch import Progress, no_progress
 from .limits import SLUG_CHARACTERS_MAX
 from .packaging import as_sent
 
 if TYPE_CHECKING:
+    from skerry.package.format import Package
     from skerry.package.inspecting import ModelFacts
     from skerry.spec import Rkme, SemanticSpec, Specification
 
     from .network import Network
+
+Step = Callable[[str, str], None]
+"""Called with the name of a step of publishing when it is done, and with what is to be said of it."""
 
 _LIBRARIES: Final = {"sklearn": "Scikit-learn"}
 """The reference's name for the library whose module a model's class comes from; all else is ``Others``."""
@@ -157,63 +162,83 @@ def publish(
     return network.publish(model, X, y, **words)
 
 
+def silent(name: str, said: str) -> None:
+    """Tell nobody."""
+
+
 @contextmanager
 def drafted(
-    model: Any, X: Any, y: Any = None, *, unconfined: bool = False, **words: Unpack[Words]
+    model: Any,
+    X: Any,
+    y: Any = None,
+    *,
+    unconfined: bool = False,
+    step: Step = silent,
+    **words: Unpack[Words],
 ) -> Iterator[Draft]:
     """Give the draft of a learnware; its package file is removed at the end.
 
-    Parameters and errors are those of :func:`publish`; `unconfined` runs the package without a sandbox.
+    Parameters and errors are those of :func:`publish`; `unconfined` runs the package without a sandbox, and
+    `step` is told what was done.
     """
     from skerry.package.torch_models import is_module, open_module
 
     with tempfile.TemporaryDirectory(prefix="skerry-draft-") as folder:
         path = Path(folder) / "package.zip"
         if not is_module(model):
-            yield _draft(model, X, y, path, words, unconfined=unconfined)
+            yield _draft(model, X, y, path, words, unconfined=unconfined, step=step)
             return
         columns = words.get("columns") or _names(X)
         with open_module(model, X, y, columns=columns, unconfined=unconfined) as opened:
-            yield _draft(opened, X, y, path, {"library": "PyTorch", **words}, unconfined=unconfined)
+            named: Words = {"library": "PyTorch", **words}
+            yield _draft(opened, X, y, path, named, unconfined=unconfined, step=step)
 
 
 def packaged(
     path: Path,
-    X: Any,
+    X: Any = None,
     *,
     columns: Sequence[str] | None = None,
     slug: str = "",
     summary: str = "",
     update: bool = False,
     unconfined: bool = False,
+    step: Step = silent,
 ) -> Draft:
-    """Return the draft of a package that was made by hand; name, task and license are those it states.
+    """Return the draft of a package that exists already; name, task and license are those it states.
 
     Parameters
     ----------
     path
         The package's zip.
-    X, columns
-        The rows that its model was trained on, and the names of their columns.
+    X
+        The rows that its model was trained on; without them the package's own specification is taken.
+    columns
+        The names of their columns, or of the columns of the package's specification.
     slug, summary, update
         See :class:`Words`.
     unconfined
         Run the model without a sandbox.
+    step
+        Told what was done.
 
     Raises
     ------
     PackageError
-        The package breaks a rule; ``E-PUBLISH-CHECKS`` when it fails a check.
+        The package breaks a rule; ``E-PUBLISH-CHECKS`` when it fails a check, ``E-PACKAGE-SPECIFICATION``
+        when it has no specification of a table and no rows were given.
     SpecificationError
         The rows are not acceptable, or not those of the package.
     """
     from skerry.package.format import read_package
-    from skerry.spec import SemanticSpec, Specification, TypedColumn, fit_table, without_copies
+    from skerry.spec import SemanticSpec, Specification, TypedColumn, fit_table
 
-    checks = _checked(path, X, unconfined=unconfined)
-    rkme = without_copies(fit_table(X, columns=columns), X)
+    package = read_package(path)
+    step("inspect", f"{package.name}: lane {package.lane}")
+    rkme = _brought(package, columns) if X is None else _guarded(fit_table(X, columns=columns), X, step)
+    checks = _checked(path, X, unconfined=unconfined, step=step)
     typed = tuple(TypedColumn(column.name, column.unit) for column in rkme.columns or ())
-    semantic = replace(SemanticSpec.from_reference(read_package(path).semantic or {}), columns=typed)
+    semantic = replace(SemanticSpec.from_reference(package.semantic or {}), columns=typed)
     return Draft(
         slug=slug or slug_of(semantic.name),
         specification=Specification(semantic, rkme),
@@ -224,20 +249,52 @@ def packaged(
     )
 
 
-def _draft(model: Any, X: Any, y: Any, path: Path, words: Words, *, unconfined: bool) -> Draft:
+def _brought(package: Package, columns: Sequence[str] | None) -> Rkme:
+    """Return the specification in a package, its columns named where names are given."""
+    from skerry.spec import Column, Island, Rkme
+
+    table = next((one for one in package.statistics if one.kind == "table"), None)
+    if table is None:
+        raise PackageError(
+            "The package has no specification of a table",
+            where=str(package.path),
+            why=f"it has {', '.join(one.kind for one in package.statistics) or 'none'}",
+            todo="Give the rows that it was trained on: --data ROWS",
+            code="E-PACKAGE-SPECIFICATION",
+        )
+    rkme = Rkme.from_reference_json(table.data)
+    if columns is None:
+        return rkme
+    named = tuple(Column(name) for name in columns)
+    return replace(rkme, island=Island("table", named, rkme.dimension))
+
+
+def _guarded(rkme: Rkme, X: Any, step: Step) -> Rkme:
+    """Return a specification without copies of rows, and say how close its points come to them."""
+    from skerry.spec import exposure, without_copies
+
+    step("specify", f"{len(rkme)} weighted points of {len(X)} rows, {len(rkme.to_bytes())} bytes")
+    kept = without_copies(rkme, X)
+    found = exposure(kept, X)
+    nearest = float(found.distances.min())
+    usual = f"rows themselves are {found.neighbour_distance:.2f} apart"
+    dropped = f"; {len(rkme) - len(kept)} points were left out" if len(kept) < len(rkme) else ""
+    step("exposure", f"no copies; the nearest point is {nearest:.2f} spreads from a row, {usual}{dropped}")
+    return kept
+
+
+def _draft(model: Any, X: Any, y: Any, path: Path, words: Words, *, unconfined: bool, step: Step) -> Draft:
     from skerry.package.build import build_package, inspect_model
-    from skerry.spec import Specification, fit_table, without_copies
+    from skerry.spec import Specification, fit_table
 
     facts = inspect_model(model, X)
-    fitted = fit_table(
-        X,
-        columns=words.get("columns"),
-        units=words.get("units"),
-        responses=_responder(model, X, facts),
-    )
-    rkme = without_copies(fitted, X)
+    outputs = f"{len(facts.classes)} classes" if facts.classes is not None else f"{facts.outputs} numbers"
+    step("inspect", f"{facts.task}: {facts.inputs} columns to {outputs}")
+    responses = _responder(model, X, facts)
+    fitted = fit_table(X, columns=words.get("columns"), units=words.get("units"), responses=responses)
+    rkme = _guarded(fitted, X, step)
     semantic = _semantic(model, facts, rkme, words)
-    build_package(
+    package = build_package(
         model,
         X,
         y,
@@ -245,20 +302,38 @@ def _draft(model: Any, X: Any, y: Any, path: Path, words: Words, *, unconfined: 
         specification_json=rkme.to_reference_json(),
         path=path,
     )
+    step("convert", _lane(package))
     return Draft(
         slug=words.get("slug") or slug_of(words["name"]),
         specification=Specification(semantic, rkme),
         package=path,
-        checks=_checked(path, X, unconfined=unconfined),
+        checks=_checked(path, X, unconfined=unconfined, step=step),
         summary=words.get("summary") or semantic.description.split("\n")[0],
         update=words.get("update", False),
     )
 
 
-def _checked(path: Path, X: Any, *, unconfined: bool) -> api.CheckReport:
+def _lane(package: Package) -> str:
+    """Return which lane a model went into, how far it agrees, and why no safer one was taken."""
+    manifest = package.manifest
+    text = f"lane {package.lane}"
+    if manifest is not None and manifest.agreement is not None:
+        agreement = manifest.agreement
+        text += (
+            f", {agreement.labels:.2%} of answers agree, differing by {agreement.difference_max:.1e} at most"
+        )
+    if manifest is not None and manifest.lane_reason:
+        text += f"; not safer: {manifest.lane_reason}"
+    return text
+
+
+def _checked(path: Path, X: Any, *, unconfined: bool, step: Step) -> api.CheckReport:
     from skerry.package.checks import check_package
 
     report = as_sent(check_package(path, data=X, unconfined=unconfined))
+    passed = sum(result.outcome == "passed" for result in report.results)
+    ran = f"in sandbox {report.level}" if report.level else "without a sandbox"
+    step("check", f"{passed} of {len(report.results)} checks passed, {ran}")
     if not report.usable:
         failed = [result for result in report.results if result.outcome == "failed"]
         raise PackageError(
@@ -271,12 +346,16 @@ def _checked(path: Path, X: Any, *, unconfined: bool) -> api.CheckReport:
     return report
 
 
-def upload(draft: Draft, connection: Connection) -> api.PublishReceipt:
-    """Give a draft to the node and return its receipt: the change is signed and durable."""
+def upload(draft: Draft, connection: Connection, progress: Progress = no_progress) -> api.PublishReceipt:
+    """Give a draft to the node and return its receipt: the change is signed and durable.
+
+    `progress` is called with the bytes of the package that are there and with its size.
+    """
     specification = draft.specification.to_bytes()
     named = connection.upload(specification, len(specification))
+    size = draft.package.stat().st_size
     with draft.package.open("rb") as file:
-        packed = connection.upload(file, draft.package.stat().st_size)
+        packed = connection.upload(_Watched(file, size, progress), size)
     request = api.PublishRequest(
         slug=draft.slug,
         specification=named.root,
@@ -287,6 +366,21 @@ def upload(draft: Draft, connection: Connection) -> api.PublishReceipt:
         checks=draft.checks,
     )
     return connection.post("/learnwares", request, api.PublishReceipt)
+
+
+class _Watched:
+    """A file that tells how far it was read."""
+
+    def __init__(self, file: BinaryIO, size: int, progress: Progress) -> None:
+        self._file = file
+        self._size = size
+        self._progress = progress
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes."""
+        data = self._file.read(size)
+        self._progress(self._file.tell(), self._size)
+        return data
 
 
 def slug_of(name: str) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from skerry.spec import Rkme
 
 CARD_ID: Final = re.compile(r"[0-9a-f]{64}")
+IMAGE_AXES: Final = (3, 4)
 _FILES: Final = (".csv", ".parquet", ".pq")
 
 
@@ -115,9 +116,13 @@ def is_file(X: Any) -> bool:
 
 
 def _specified(X: Any, columns: Sequence[str] | None, renamed: Mapping[str, str]) -> Requirement:
-    from skerry.reuse.inputs import column_names
-    from skerry.spec import fit_table, noise_floor
+    from skerry.reuse.inputs import column_names, is_text
+    from skerry.spec import fit_image, fit_table, fit_text, noise_floor
 
+    if is_text(X) or getattr(X, "ndim", 2) in IMAGE_AXES:
+        rkme = fit_text(X) if is_text(X) else fit_image(X)
+        noise = noise_floor(rkme).upper if len(rkme) >= NOISE_ROWS_MIN else None
+        return Requirement(rkme, noise, len(X))
     columns = columns or column_names(X)
     if renamed:
         columns = renamed_columns(columns, renamed)

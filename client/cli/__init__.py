@@ -2,14 +2,27 @@
 
 One table below holds all verbs; the files beside this one hold them by the person who needs them:
 ``operator`` runs a node, ``tokens`` says who may call it and who did what, ``owner`` publishes, ``packager``
-makes and checks packages, ``searcher`` finds and runs. ``session`` has what all verbs share.
+makes and checks packages, ``exchange`` brings them in and out, ``searcher`` finds and runs, ``cached`` keeps
+house. ``session`` has what all verbs share.
 """
 
 from __future__ import annotations
 
 import typer
 
-from . import demonstration, doctor, groups, operator, owner, packager, searcher, service, tokens
+from . import (
+    cached,
+    demonstration,
+    doctor,
+    exchange,
+    groups,
+    operator,
+    owner,
+    packager,
+    searcher,
+    service,
+    tokens,
+)
 from .session import command
 
 app: typer.Typer = typer.Typer(
@@ -37,10 +50,13 @@ config: typer.Typer = typer.Typer(
     help="The node's configuration.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(config, name="config")
-group = typer.Typer(
+group: typer.Typer = typer.Typer(
     help="Institutional groups: who shares what with whom.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(group, name="group")
+
+cache: typer.Typer = typer.Typer(help="What was fetched.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(cache, name="cache")
 
 for _verb in (
     operator.init,
@@ -56,11 +72,13 @@ for _verb in (
     searcher.search,
     searcher.get,
     searcher.run,
+    searcher.reuse,
+    exchange.export,
     demonstration.demo,
 ):
     command(app)(_verb)
 command(app, "list")(owner.list_learnwares)
-for group_verb in (
+for _group_verb in (
     groups.create,
     groups.members,
     groups.invite,
@@ -73,7 +91,7 @@ for group_verb in (
     groups.proposals,
     groups.agree,
 ):
-    command(group)(group_verb)
+    command(group)(_group_verb)
 command(group, "list")(groups.list_groups)
 command(config, "get")(service.config_get)
 command(spec, "show")(owner.show_specification)
@@ -82,11 +100,15 @@ command(token)(tokens.make)
 command(token)(tokens.revoke)
 command(audit, "show")(tokens.show_audit)
 command(audit, "export")(tokens.export_audit)
+command(app, "import")(exchange.import_package)
+command(cache)(cached.ls)
+command(cache)(cached.rm)
+command(cache)(cached.verify)
 command(package)(packager.new)
 command(package)(packager.pack)
 command(package)(packager.publish)
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; the ``skerry`` command comes by way of :mod:`skerry.client.entry`."""
     app()

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .cached import YesOption
 from .session import Session
 
 if TYPE_CHECKING:
     from skerry.client.data import Table
     from skerry.client.network import Network
     from skerry.client.publishing import Draft
-    from skerry.protocol.api import CardView, CheckReport
+    from skerry.protocol.api import CardView, CheckReport, PublishReceipt
     from skerry.spec import Rkme
+
+    from .results import ShownSpecification
 
 DataOption = Annotated[
     Path, typer.Option(help="The rows it was trained on, CSV or Parquet. They do not leave.")
@@ -40,6 +44,7 @@ def publish(
     unsafe_models: Annotated[
         bool, typer.Option("--unsafe-models", help="Open the file without a sandbox: it may do anything.")
     ] = False,
+    yes: YesOption = False,
 ) -> None:
     """Publish a fitted model with a specification of its rows."""
     from skerry.client.data import read_file
@@ -48,7 +53,8 @@ def publish(
 
     network = session.network()
     table, labels = read_file(data, target)
-    session.note(f"read       {len(table)} rows, {len(table.columns)} columns{_ignored(table)}")
+    walk = Walk(session)
+    walk.step("read", f"{len(table)} rows, {len(table.columns)} columns{_ignored(table)}")
     with FileModel(model, labels=labels, columns=table.columns, unconfined=unsafe_models) as fitted:
         columns = fitted.facts(table.values).columns or table.columns
         with drafted(
@@ -66,18 +72,54 @@ def publish(
             columns=columns,
             update=update,
             unconfined=unsafe_models,
+            step=walk.step,
         ) as draft:
-            send(session, network, draft)
+            send(session, network, draft, walk, yes=yes)
 
 
-def send(session: Session, network: Network, draft: Draft) -> None:
-    """Say what leaves, upload it, and show the card."""
-    from .output import facts
+class Walk:
+    """Says step by step on standard error what publishing does."""
 
-    session.note("\n".join([_draft_line(draft), *lane_lines(draft.checks)]))
-    receipt = network.upload(draft)
-    session.note(f"published  seq {receipt.seq}, sent to {receipt.peers} peers")
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def step(self, name: str, said: str) -> None:
+        """Show one step that is done."""
+        from skerry.client.escape import visible
+
+        self._session.note(f"{name:<10} {visible(said)}")
+
+
+def send(session: Session, network: Network, draft: Draft, walk: Walk, *, yes: bool) -> None:
+    """Say what leaves, ask where somebody can answer, upload it, and show the card and how far it went."""
+    from .output import byte_size, facts
+
+    size = draft.package.stat().st_size
+    specification = len(draft.specification.to_bytes())
+    walk.step("leaves", f"specification of {byte_size(specification)}, package of {byte_size(size)}; no row")
+    if session.watched() and sys.stdin.isatty():
+        session.confirm("Publish this?", yes=yes)
+    receipt = _upload(session, network, draft, size)
+    walk.step("sign", f"{receipt.card.slug} v{receipt.card.version}, seq {receipt.seq}")
+    walk.step("visible", _visible_to(network, receipt.peers))
     session.show(receipt, facts(_card_lines(receipt.card)), receipt.card.id)
+
+
+def _upload(session: Session, network: Network, draft: Draft, size: int) -> PublishReceipt:
+    if not session.watched():
+        return network.upload(draft)
+    from skerry.client.showing import progress_bar
+
+    with progress_bar("to the node", size, color=session.color) as shown:
+        return network.upload(draft, shown)
+
+
+def _visible_to(network: Network, told: int) -> str:
+    """Return to how many peers the head went at once; the others hear of it from them."""
+    known = [peer for peer in network.peers() if peer.connected]
+    if not known:
+        return "to nobody yet: no peer is connected; it spreads as soon as one is"
+    return f"sent to {told} of {len(known)} connected peers, who pass it on"
 
 
 def withdraw(
@@ -112,6 +154,8 @@ def show_specification(
     target: TargetOption = None,
 ) -> None:
     """Print exactly what would leave this machine if a model of these rows were published."""
+    from rich.console import Group
+
     from skerry.client.data import read_file
     from skerry.spec import fit_table, without_copies
 
@@ -119,12 +163,23 @@ def show_specification(
 
     rows, _ = read_file(data, target)
     rkme = without_copies(fit_table(rows.values, columns=rows.columns), rows.values)
-    size = len(rkme.to_bytes())
-    session.note(f"{len(rows)} rows{_ignored(rows)} become {len(rkme)} weighted points, {size} bytes")
-    columns = ("#weight", *(f"#{name}" for name in rows.columns))
-    points = zip(rkme.weights, rkme.points, strict=True)
-    lines = [[f"{weight:.4f}", *(f"{value:.6g}" for value in point)] for weight, point in points]
-    session.show(_specification_json(rkme, size), table(columns, lines), rkme.island.id.hex())
+    shown = _shown(rkme)
+    session.note(
+        f"{len(rows)} rows{_ignored(rows)} become {len(rkme)} weighted points, {shown.bytes} bytes; "
+        "a model's answers at the points would come beside them"
+    )
+    of_columns = zip(shown.columns, shown.location, shown.spread, shown.missing_rate, strict=True)
+    marginals = [
+        [name, f"{location:.6g}", f"{spread:.6g}", f"{missing:.2%}"]
+        for name, location, spread, missing in of_columns
+    ]
+    points = [
+        [f"{weight:.4f}", *(f"{value:.6g}" for value in point)]
+        for weight, point in zip(shown.weights, shown.points, strict=True)
+    ]
+    about = table(("column", "#location", "#spread", "#missing"), marginals)
+    body = table(("#weight", *(f"#{name}" for name in rows.columns)), points)
+    session.show(shown, Group(about, "", body), shown.island)
 
 
 def _library_of(path: Path) -> str:
@@ -134,11 +189,6 @@ def _library_of(path: Path) -> str:
 
 def _ignored(table: Table) -> str:
     return f", without {', '.join(table.ignored)} (no numbers)" if table.ignored else ""
-
-
-def _draft_line(draft: Draft) -> str:
-    points, size = len(draft.specification.rkme), draft.package.stat().st_size
-    return f"leaves     {points} weighted points; package of {size} bytes"
 
 
 def lane_lines(report: CheckReport) -> list[str]:
@@ -164,14 +214,16 @@ def _card_lines(card: CardView) -> list[tuple[str, object]]:
     ]
 
 
-def _specification_json(rkme: Rkme, size: int) -> dict[str, Any]:
-    return {
-        "bytes": size,
-        "island": rkme.island.id.hex(),
-        "columns": [column.name for column in rkme.columns or ()],
-        "weights": rkme.weights.tolist(),
-        "points": rkme.points.tolist(),
-        "location": rkme.marginals.location.tolist(),
-        "spread": rkme.marginals.spread.tolist(),
-        "missing_rate": rkme.marginals.missing_rate.tolist(),
-    }
+def _shown(rkme: Rkme) -> ShownSpecification:
+    from .results import ShownSpecification
+
+    return ShownSpecification(
+        bytes=len(rkme.to_bytes()),
+        island=rkme.island.id.hex(),
+        columns=[column.name for column in rkme.columns or ()],
+        weights=rkme.weights.tolist(),
+        points=rkme.points.tolist(),
+        location=rkme.marginals.location.tolist(),
+        spread=rkme.marginals.spread.tolist(),
+        missing_rate=rkme.marginals.missing_rate.tolist(),
+    )

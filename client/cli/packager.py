@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .owner import DataOption, TargetOption, lane_lines, send
+from .cached import YesOption
+from .owner import DataOption, TargetOption, Walk, lane_lines, send
 from .session import EXIT_FAILURE, Session
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ def new(
     """Write the first files of a package for a model that cannot be converted, to be filled in."""
     from skerry.client.packaging import new_folder
 
+    from .results import Files
+
     paths = [str(path) for path in new_folder(place, data=data, target=target)]
-    session.show({"files": paths}, "\n".join(paths), "\n".join(paths))
+    session.show(Files(paths), "\n".join(paths), "\n".join(paths))
 
 
 def pack(
@@ -68,9 +71,11 @@ def pack(
     """Pack a folder into a package's zip."""
     from skerry.package.scaffold import pack_folder
 
+    from .results import PackedFile
+
     package = pack_folder(place, output)
     size = output.stat().st_size
-    value = {"name": package.name, "lane": package.lane, "bytes": size, "path": str(output)}
+    value = PackedFile(package.name, package.lane, size, str(output))
     session.show(value, f"{output}: {package.name}, {size} bytes, lane {package.lane}", str(output))
 
 
@@ -86,6 +91,7 @@ def publish(
     unsafe_models: Annotated[
         bool, typer.Option("--unsafe-models", help="Check the model without a sandbox: it may do anything.")
     ] = False,
+    yes: YesOption = False,
 ) -> None:
     """Publish a package that was made by hand, with a specification of its rows."""
     from skerry.client.data import read_file
@@ -93,6 +99,7 @@ def publish(
 
     network = session.network()
     table, _ = read_file(data, target)
+    walk = Walk(session)
     draft = packaged(
         package,
         table.values,
@@ -101,8 +108,9 @@ def publish(
         summary=summary,
         update=update,
         unconfined=unsafe_models,
+        step=walk.step,
     )
-    send(session, network, draft)
+    send(session, network, draft, walk, yes=yes)
 
 
 def _report_lines(report: CheckReport) -> list[str]:

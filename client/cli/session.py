@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
+from skerry.client.entry import leave
 from skerry.errors import NotFound, Refused, SkerryError, TransportError, Unavailable
 
 if TYPE_CHECKING:
@@ -81,17 +83,42 @@ class Session:
     folder: Path | None = None
     debug: bool = False
 
-    def network(self, *, unsafe_models: bool = False) -> Network:
-        """Return the market as the node of this machine knows it."""
+    def network(self, *, unsafe_models: bool = False, offline: bool = False) -> Network:
+        """Return the market as the node of this machine knows it; `offline` does without a node."""
         from skerry.client.network import connect
 
-        return connect(folder=self.folder, unsafe_models=unsafe_models)
+        return connect(folder=self.folder, unsafe_models=unsafe_models, offline=offline)
 
     def operator(self) -> Operator:
         """Return the node of this machine as its operator sees it."""
         from skerry.client.operating import operate
 
         return operate(self.folder)
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Ask on a terminal; elsewhere only `yes` allows it.
+
+        Raises
+        ------
+        Refused
+            ``E-CLI-CONFIRM`` when the answer is no, or there is nobody to ask.
+        """
+        if yes:
+            return
+        asked = sys.stdin.isatty() and sys.stderr.isatty() and not self.json
+        if asked and typer.confirm(question, err=True):
+            return
+        raise Refused(
+            "Nothing was done",
+            where=question,
+            why="the answer was no" if asked else "it was not confirmed, and there is no terminal to ask on",
+            todo="Say --yes to do it without being asked",
+            code="E-CLI-CONFIRM",
+        )
+
+    def watched(self) -> bool:
+        """Whether somebody looks at standard error, so that progress is worth drawing."""
+        return not self.quiet and not self.json and sys.stderr.isatty()
 
     def note(self, text: str) -> None:
         """Say on standard error what happens, unless quiet."""
@@ -176,8 +203,15 @@ def _common_parameter(key: str) -> inspect.Parameter:
 
 
 def _supervised(session: Session, action: Callable[[], None]) -> None:
-    """Run a command, and end it with one message and one exit code whatever happens."""
+    """Run a command, and end it with one message and one exit code whatever happens.
+
+    Until here an interruption ended the process at once (see :mod:`skerry.client.entry`), and so it does
+    afterwards; in between it may stand in the middle of something that must be put away.
+    """
+    early = signal.getsignal(signal.SIGINT)
     try:
+        if early is leave:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         action()
     except KeyboardInterrupt:
         session.note("interrupted")
@@ -190,6 +224,9 @@ def _supervised(session: Session, action: Callable[[], None]) -> None:
     except Exception as error:  # noqa: BLE001 - supervision point: a bug gets a message, too
         session.fail(_bug(error))
         raise typer.Exit(EXIT_FAILURE) from None
+    finally:
+        if early is leave:
+            signal.signal(signal.SIGINT, leave)
 
 
 def _bug(error: Exception) -> SkerryError:

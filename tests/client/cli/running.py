@@ -39,6 +39,8 @@ _CHANGING = (
     (re.compile(r"\b\d\.\de[+-]\d\d\b"), "<number>"),
     (re.compile(r"\bsandbox [AB]\b"), "sandbox <level>"),
     (re.compile(r"\b[0-9a-f]{16}\b"), "<hash>"),
+    (re.compile(r"^[0-9a-f]{12}\b", re.MULTILINE), "<beginning>"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "<day>"),
     (re.compile(r"/[0-9a-f]{2}/<hash>"), "/<hash>"),
     (re.compile(r"\(([0-9a-f]{8})\)"), "(<id>)"),
     (re.compile(r"\bseq \d+\b"), "seq <seq>"),

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +75,32 @@ def test_help_comes_at_once() -> None:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(seconds) < 0.2
+
+
+def test_an_interruption_is_quiet_from_the_first_moment() -> None:
+    """Whatever the command is importing when Ctrl-C comes; what Python does before is Python's."""
+    program = (
+        "import signal, sys; import skerry.client.entry as entry; signal.signal(signal.SIGINT, entry.leave); "
+        "print('begun', flush=True); sys.argv = ['skerry', '--help']; entry.main()"
+    )
+    ended = set()
+    for milliseconds in range(0, 200, 20):
+        command = [sys.executable, "-c", program]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"begun\n"
+            time.sleep(milliseconds / 1000)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=30)
+        ended.add(process.returncode)
+        assert err == b""
+    assert 130 in ended
+    assert ended <= {0, 130}
+
+
+def test_completion_knows_the_verbs(nowhere: dict[str, str]) -> None:
+    words = {"_SKERRY_COMPLETE": "complete_bash", "COMP_WORDS": "skerry wi", "COMP_CWORD": "1"}
+    assert skerry(environment={**nowhere, **words}).stdout.split() == ["withdraw"]
 
 
 def test_help_loads_nothing_heavy() -> None:

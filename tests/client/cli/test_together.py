@@ -36,6 +36,13 @@ def files(tmp_path: Path) -> Path:
         [[*row, name] for row, name in zip(IRIS.data, species, strict=True)],
     )
     written(tmp_path / "few.csv", NAMES, IRIS.data[::60].tolist())
+    written(tmp_path / "renamed.csv", [*NAMES[:2], "pl", "pw"], IRIS.data[::60].tolist())
+    some = [name if number % 10 == 0 else "" for number, name in enumerate(species)]
+    written(
+        tmp_path / "labels.csv",
+        [*NAMES, "species"],
+        [[*row, name] for row, name in zip(IRIS.data, some, strict=True)],
+    )
     written(tmp_path / "wrong.csv", NAMES[:3], IRIS.data[::60, :3].tolist())
     return tmp_path
 
@@ -56,6 +63,9 @@ def test_the_whole_way_is_as_written(market: Market, files: Path) -> None:
     with (files / "predictions.csv").open() as file:
         predictions = list(csv.DictReader(file))
     assert [row["prediction"] for row in predictions] == ["setosa", "versicolor", "virginica"]
+    with (files / "reused.csv").open() as file:
+        reused = [row["prediction"] for row in csv.DictReader(file)]
+    assert np.mean(np.array(reused) == IRIS.target_names[IRIS.target]) > 0.95
     compare("withdrawn", market.owner.environment, files)
 
 
