@@ -7,6 +7,7 @@ is there (:mod:`skerry.client.cli.session` then takes interruptions itself) and 
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from types import FrameType
@@ -17,9 +18,12 @@ EXIT_INTERRUPTED = 130
 def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGINT, leave)
-    from .cli import app
+    # Nothing becomes garbage while the command line is put together, and looking for it takes time.
+    gc.disable()
+    from .cli import main as run
 
-    app()
+    gc.enable()
+    run()
 
 
 def leave(_number: int, _frame: FrameType | None) -> None:

@@ -8,6 +8,10 @@ house. ``session`` has what all verbs share.
 
 from __future__ import annotations
 
+import os
+import sys
+from typing import Final
+
 import typer
 
 from . import (
@@ -24,6 +28,9 @@ from . import (
     tokens,
 )
 from .session import command
+
+COMPLETING: Final = "_SKERRY_COMPLETE"
+"""Set in the environment by a shell that asks for completions."""
 
 app: typer.Typer = typer.Typer(
     name="skerry",
@@ -110,5 +117,13 @@ command(package)(packager.publish)
 
 
 def main() -> None:
-    """Run the command line; the ``skerry`` command comes by way of :mod:`skerry.client.entry`."""
+    """Run the command line; the ``skerry`` command comes by way of :mod:`skerry.client.entry`.
+
+    Of the groups only the one that is called is built: all of them together would take as long as everything
+    else that ``--help`` does. Whoever completes a line needs them all.
+    """
+    called = sys.argv[1:2]
+    for info in app.registered_groups:
+        if [info.name] != called and COMPLETING not in os.environ and info.typer_instance is not None:
+            info.typer_instance.registered_commands.clear()
     app()
