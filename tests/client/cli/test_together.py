@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import pickle
@@ -14,7 +15,7 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
-from skerry.protocol import api
+from skerry.client.cli.schema import RESULTS
 from tests.client.cli.running import called, compare, skerry
 from tests.client.conftest import Market, wait_until
 
@@ -100,45 +101,46 @@ def test_every_result_is_one_json_document_of_the_contract(market: Market, files
     market.clear()
     owner, searcher = market.owner.environment, market.searcher.environment
 
-    def result(*arguments: str, environment: dict[str, str]) -> bytes:
-        done = called(*arguments, "--json", environment=environment, cwd=files)
+    def result(command: str, *arguments: str, environment: dict[str, str]) -> Any:
+        """Return the one document that a command printed, as the type that the schema says it is."""
+        done = called(*command.split(), *arguments, "--json", environment=environment, cwd=files)
         assert done.exit_code == 0, done.stderr
         assert done.stdout.count("\n") == 1
-        return done.stdout.encode()
+        for kind in RESULTS[command]:
+            with contextlib.suppress(msgspec.ValidationError):
+                decoded = msgspec.json.decode(done.stdout, type=kind)
+                assert set(json.loads(done.stdout)) == set(kind.__struct_fields__)
+                return decoded
+        raise AssertionError(f"{command} printed another form: {done.stdout}")
 
-    publish = [
-        "publish",
-        "iris.pkl",
-        "--data",
-        "iris.csv",
-        "--target",
-        "species",
-        "--name",
-        "Iris",
-        "--license",
-        "MIT",
-    ]
-    receipt = msgspec.json.decode(result(*publish, environment=owner), type=api.PublishReceipt)
+    rows = ("--data", "iris.csv", "--target", "species")
+    receipt = result("publish", "iris.pkl", *rows, "--name", "Iris", "--license", "MIT", environment=owner)
     wait_until(lambda: market.searcher.network.status().cards == 1)
-    report = msgspec.json.decode(result("check", "iris", environment=owner), type=api.CheckReport)
+    report = result("check", "iris", environment=owner)
     assert report.usable
     warned = [check for check in report.results if check.outcome != "passed"]
     assert [(check.code, check.outcome) for check in warned] == [("E-CHECK-DOCK", "warning")]  # a short name
-    learnwares = msgspec.json.decode(result("list", environment=owner), type=api.Learnwares)
-    assert [card.id for card in learnwares.learnwares] == [receipt.card.id]
-    answer = msgspec.json.decode(result("search", "few.csv", environment=searcher), type=api.SearchAnswer)
+    assert [card.id for card in result("list", environment=owner).learnwares] == [receipt.card.id]
+    answer = result("search", "few.csv", environment=searcher)
     assert [hit.card.id for hit in answer.hits] == [receipt.card.id]
-    fetched = json.loads(result("get", receipt.card.id, environment=searcher))
-    assert set(fetched) == {"id", "bytes", "lane", "path"}
-    assert Path(fetched["path"]).stat().st_size == fetched["bytes"] == receipt.card.package_bytes
-    ran = json.loads(result("run", "1", "few.csv", environment=searcher))
-    assert ran["columns"][0] == "prediction"
-    assert [row[0] for row in ran["rows"]] == ["setosa", "versicolor", "virginica"]
-    np.testing.assert_allclose(np.sum([row[1:] for row in ran["rows"]], axis=1), 1)
-    msgspec.json.decode(result("status", environment=owner), type=api.Status)
-    peers = msgspec.json.decode(result("peers", environment=owner), type=api.Peers)
-    assert len(peers.peers) == 1
-    msgspec.json.decode(result("withdraw", "iris", environment=owner), type=api.PublishReceipt)
+    would = result("get", receipt.card.id, "--dry-run", environment=searcher)
+    assert (would.cached, would.path) == (False, "")
+    fetched = result("get", receipt.card.id, environment=searcher)
+    assert Path(fetched.path).stat().st_size == fetched.bytes == receipt.card.package_bytes
+    ran = result("run", "1", "few.csv", environment=searcher)
+    assert ran.columns[0] == "prediction"
+    assert [row[0] for row in ran.rows] == ["setosa", "versicolor", "virginica"]
+    np.testing.assert_allclose(np.sum([row[1:] for row in ran.rows], axis=1), 1)
+    assert result("run", "1", "few.csv", "-o", "out.csv", environment=searcher).rows == 3
+    reused = result("reuse", "few.csv", environment=searcher)
+    assert (reused.members, len(reused.predictions.rows)) == ([receipt.card.id], 3)
+    assert result("export", "1", "-o", "out.zip", environment=searcher).bytes == fetched.bytes
+    assert [one.id for one in result("cache ls", environment=searcher).learnwares] == [receipt.card.id]
+    assert result("cache verify", environment=searcher).damaged == []
+    assert result("cache rm", receipt.card.id[:8], environment=searcher).bytes > fetched.bytes
+    result("status", environment=owner)
+    assert len(result("peers", environment=owner).peers) == 1
+    result("withdraw", "iris", environment=owner)
 
 
 def test_serve_becomes_the_daemon_and_says_what_is_wrong(market: Market) -> None:
