@@ -48,6 +48,7 @@ from .messages import (
     Cards,
     CardsRequest,
     Digest,
+    Join,
     Missing,
     News,
     Records,
@@ -112,6 +113,7 @@ class Conversation:
             Ranges: self.repair.ranges,
             RecordsRequest: self.repair.requested,
             Records: self._records,
+            Join: self._joined,
             NewestRequest: self._newest_requested,
             Newest: self._newest,
             News: self._news,
@@ -290,11 +292,21 @@ class Conversation:
             except RemoteProtocolError as error:
                 self.context.misbehaved(peer, error.violation, str(error))
                 self._note_refused(raw, error)
+        self.membership.offer_fresh(peer)
         self.context.answered(peer, NODES)
         last = not message.charters and not message.envelopes
         self.repair.received(peer, news=news, last=last)
         if failure is not None:
             raise failure
+
+    def _joined(self, peer: bytes, message: Join) -> None:
+        """Take one step of a newcomer's walk."""
+        if not self.context.pays(peer, CHAIN_WORK + ENVELOPE_WORK):
+            return
+        trust, news = self.owners.learn(message.charters)
+        if news:
+            self.charters_changed([trust.owner])
+        self.membership.walked(peer, message, self.verify_record(message.record))
 
     def _take_envelope(self, peer: bytes, raw: bytes) -> bool:
         """Take a head or a node record; return whether it was news."""

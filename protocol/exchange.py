@@ -39,10 +39,14 @@ class Full(Struct, frozen=True, tag_field="type", tag="full"):
 
 
 class Offer(Struct, frozen=True, tag_field="type", tag="offer"):
-    """Names node records that the sender holds; with ``wants_offer`` it asks for the same."""
+    """Names node records that the sender holds; with ``wants_offer`` it asks for the same.
+
+    ``more`` says that the network is larger than a full membership: the sender knows more than it names.
+    """
 
     ids: Annotated[tuple[ShortId, ...], Meta(max_length=OFFERED_IDS_MAX)]
     wants_offer: bool
+    more: bool = False
 
 
 class NodesRequest(Struct, frozen=True, tag_field="type", tag="nodes?"):

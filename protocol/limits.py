@@ -239,6 +239,9 @@ MESSAGE_BYTES_OVERHEAD = 1024
 OFFERED_IDS_MAX = 128
 """(W) Node records named in one offer: twice what a full membership needs."""
 
+JOIN_HOPS_MAX = 16
+"""(W) Links that a newcomer's record may still pass over."""
+
 RECORD_KEYS_MAX = 512
 """(W) Records that one ``records?`` may ask for: bounds what one small request can cost."""
 
@@ -280,8 +283,11 @@ LINKS_MAX = 12
 LINKS_HARD_MAX = 24
 """Connections including visits."""
 
-VISIT_SECONDS = 20.0
+VISIT_SECONDS = 8.0
 """How long a dialler that was refused may stay: time for a repair and a shuffle."""
+
+REFUSED_PAUSE_SECONDS = 60.0
+"""Pause after a target said that it is full: it will be for a while."""
 
 DIALS_MAX = 4
 """Dials under way at once."""
@@ -298,11 +304,30 @@ DIAL_PAUSE_SECONDS_MAX = 600.0
 SHUFFLE_SECONDS = 60.0
 """How often node records are exchanged with one peer."""
 
-SHUFFLE_IDS = 8
-"""Node records offered in a shuffle."""
+SHUFFLE_SECONDS_SETTLED = 300.0
+"""The same once the passive view is larger than a full membership and no link is missing: turns it over
+twice an hour, for 25 bytes a second."""
+
+SHUFFLE_IDS = 4
+"""Node records offered in a shuffle, and most that a full view asks for at once."""
+
+JOIN_IDS = 24
+"""Node records offered to a newcomer: enough to choose its links from."""
+
+JOIN_HOPS = 6
+"""Links that the walk of a newcomer's record passes over, after which any node is about as likely to be its
+end (HyParView's active random walk length)."""
+
+JOIN_PASSIVE_HOPS = 3
+"""Hops before the end at which the record is also taken into a passive view that has room (HyParView's
+passive random walk length)."""
 
 REJOIN_SECONDS = 300.0
 """How often a node without a link here is visited, so that components that were separated find each other."""
+
+REJOIN_BOOTSTRAP_SHARE = 0.25
+"""Share of these visits that goes to a bootstrap address, which may be everybody's; the rest goes to nodes
+of the passive view."""
 
 LOST_TOGETHER_SECONDS = 10.0
 """Links lost within this time count as lost at once."""

@@ -6,8 +6,14 @@ takes inbound ones up to ``LINKS_MAX``. The *passive view* is signed node record
 *shuffles*: every so often a peer is offered a few of them, by short ids, and asks for those it does not know.
 Up to ``FULL_MEMBERSHIP_MAX`` nodes the passive view is everybody, and a record that is new is offered to all
 peers at once. A node without any other link says so when it connects and is taken in even by a full node,
-which lets go of its worst inbound link instead. A refused dialler may stay ``VISIT_SECONDS``: long enough for
-a repair and a shuffle, so that separated components merge even when every view is full.
+which lets go of its worst inbound link instead, and sends its record on a *walk*: over ``JOIN_HOPS`` links
+chosen at random, so that the newcomer is linked with a node anywhere and not only with those that everybody
+begins at. A refused dialler may stay ``VISIT_SECONDS``: long enough for a repair and a shuffle, so that
+separated components merge even when every view is full. Once in ``REJOIN_SECONDS`` a node calls on one that
+it is not linked with, for the same reason.
+
+An address is a claim. What a node says of itself is *verified* when somebody dialled it there: this node, or
+whoever passed the record on. The end of a walk dials the newcomer, and that is the dial-back.
 
 Rules of this file:
 
@@ -16,6 +22,7 @@ Rules of this file:
    replaces a lower one.
 3. Addresses that are not global are dialled only when configured or told by a peer of the same network.
 4. Dials are bounded: so many at once, one at a time for a target, with doubling pauses after failures.
+5. Only verified records are offered. What only its subject told is kept for this node's own use, and walks.
 """
 
 from __future__ import annotations
@@ -40,6 +47,9 @@ from .limits import (
     DIAL_SECONDS,
     DIALS_MAX,
     FULL_MEMBERSHIP_MAX,
+    JOIN_HOPS,
+    JOIN_IDS,
+    JOIN_PASSIVE_HOPS,
     LINKS_CHOSEN_MIN,
     LINKS_HARD_MAX,
     LINKS_MAX,
@@ -48,12 +58,15 @@ from .limits import (
     NODE_RECORD_WORK,
     NODES_KNOWN_MAX,
     OFFERED_IDS_MAX,
+    REFUSED_PAUSE_SECONDS,
+    REJOIN_BOOTSTRAP_SHARE,
     REJOIN_SECONDS,
     SHUFFLE_IDS,
     SHUFFLE_SECONDS,
+    SHUFFLE_SECONDS_SETTLED,
     VISIT_SECONDS,
 )
-from .messages import Records
+from .messages import Join, Records
 from .node_record import NodeRecord
 from .owners import Owners
 from .peers import PromiseKey
@@ -79,6 +92,8 @@ class Known:
     record: Verified[NodeRecord]
     dialable: bool
     """Whether rule 3 lets this node dial it."""
+    verified: bool
+    """Whether somebody dialled it there, or it names no address."""
 
 
 def _no_companion(owner: bytes) -> bool:
@@ -103,6 +118,14 @@ class Membership:
         self._dialling: dict[bytes | str, float] = {}
         self._pauses: dict[bytes | str, Pause] = {}
         self._lost: list[float] = []
+        self._calls: set[bytes | str] = set()
+        """Dialled for a visit only."""
+        self._invited: set[bytes] = set()
+        """Dialled or connected at the end of a walk: others suggested them, so they are not of our choice."""
+        self._more_until = 0.0
+        """Till when a peer's word counts that it knows more nodes than it named."""
+        self._fresh: list[bytes] = []
+        """Ids of records to be offered to all peers, see ``offer_fresh``."""
         self._rejoin_at = 0.0
         self.is_companion: Callable[[bytes], bool] = _no_companion
         """Whether an owner is in a group of ours: such nodes are kept in mind and taken in first."""
@@ -121,8 +144,8 @@ class Membership:
     def restore(self, records: Iterable[Verified[NodeRecord]], anchors: tuple[bytes, ...]) -> None:
         """Take over what the disk holds; what was dialled before the restart may be dialled again."""
         for record in records:
-            if record.value.node_key != self._context.key:
-                self._know(record, dialable=bool(record.value.addresses))
+            if record.value.node_key != self._context.key and len(self.known) < NODES_KNOWN_MAX:
+                self._know(record, dialable=bool(record.value.addresses), verified=True)
         self._anchors = anchors
 
     def own_record(self, record: Verified[NodeRecord]) -> None:
@@ -168,39 +191,97 @@ class Membership:
 
     def connected(self, key: bytes, *, outbound: bool) -> None:
         """Greet a new peer: say how much this node needs it, and offer what it may not know."""
-        self._dialling.pop(key, None)
-        self._pauses.pop(key, None)
-        self._dialling = {
-            target: at for target, at in self._dialling.items() if not self._is_bootstrap_of(target, key)
-        }
+        called = self._dialled(key)
         if outbound:
             self._context.send(key, Neighbour(alone=len(self.links) == 1))
-        self._offer(key, self._sample(FULL_MEMBERSHIP_MAX), wants_offer=False)
+            if called or (key in self._invited and len(self.links) > LINKS_TARGET):
+                self.visiting[key] = self._context.now + VISIT_SECONDS
+        else:
+            self._invited.discard(key)
+        if not self._large:
+            self._offer(key, self._sample(FULL_MEMBERSHIP_MAX), wants_offer=False)
         if len(self._context.peers) > LINKS_HARD_MAX:
             oldest = next(iter(self.visiting), key)
             self.visiting.pop(oldest, None)
             self._context.disconnect(oldest, "no room")
 
+    def _dialled(self, key: bytes) -> bool:
+        """Note that a dial came to its end; return whether it was for a visit while links are plenty."""
+        targets = [target for target in self._dialling if target == key or self._is_bootstrap_of(target, key)]
+        called = any(target in self._calls for target in targets)
+        for target in targets:
+            del self._dialling[target]
+            self._calls.discard(target)
+        self._pauses.pop(key, None)
+        return called and len(self.links) > LINKS_TARGET
+
     def neighbour(self, key: bytes, message: Neighbour) -> None:
         """Take an inbound peer into the active view, or let it visit only."""
         peer = self._context.peers[key]
         first, peer.greeted = not peer.greeted, True
-        if not first or peer.outbound or len(self.links) <= LINKS_MAX:
+        if not first or peer.outbound:
+            return
+        if message.alone:
+            if key in self.known and not self.known[key].verified:
+                self._send_on_walk(key, JOIN_HOPS)
+            if self._large:
+                self._offer(key, self._sample(JOIN_IDS), wants_offer=False)
+        if len(self.links) <= LINKS_MAX:
             return
         needed = message.alone or self.is_companion(peer.owner)
         worst = self._worst_inbound(key) if needed else None
         self._refuse(key if worst is None else worst)
 
+    # Walks.
+
+    def _send_on_walk(self, key: bytes, hops: int) -> None:
+        """Have a peer that nobody may have dialled yet be dialled by somebody else."""
+        known = self.known.get(key)
+        trust = None if known is None else self._owners.get(known.record.value.owner)
+        others = [peer for peer in self.links if peer != key]
+        if known is None or trust is None or trust.frozen or not known.record.value.addresses or not others:
+            return
+        message = Join(tuple(trust.chains[0]), known.record.raw, hops)
+        self._context.send(self._context.rng.choice(others), message)
+
+    def walked(self, teller: bytes, message: Join, record: Verified[NodeRecord]) -> None:
+        """Pass a newcomer's record on, or at the end of its walk dial the newcomer."""
+        key = record.value.node_key
+        if key == self._context.key or not record.value.addresses:
+            return
+        if message.hops == JOIN_PASSIVE_HOPS and len(self.known) < NODES_KNOWN_MAX:
+            self.admit(record, teller, verified=False)
+        onward = [peer for peer in self.links if peer not in (teller, key)]
+        if message.hops and onward:
+            walk = Join(message.charters, message.record, message.hops - 1)
+            self._context.send(self._context.rng.choice(onward), walk)
+        elif self._may_dial(record.value, teller) and self._is_free(key):
+            room = len(self._dialling) < DIALS_MAX and len(self._context.peers) < LINKS_HARD_MAX
+            if room:
+                self._invited.add(key)
+                self._dial(key, record.raw)
+
+    def _is_free(self, key: bytes) -> bool:
+        """Return whether a node is neither connected nor being dialled nor to be left alone."""
+        return (
+            key not in self._context.peers
+            and key not in self._dialling
+            and self._rested(key, self._context.now)
+        )
+
     def refused(self, key: bytes, message: Full) -> None:
         """Use the visit that a full peer allows, and look elsewhere."""
         del message
         self.visiting[key] = self._context.now + VISIT_SECONDS
-        self._pause(key)
+        self._pause(key, REFUSED_PAUSE_SECONDS)
         self._context.timer(TimerKind.DIAL, DIAL_PAUSE_SECONDS_MIN)
 
     def disconnected(self, key: bytes) -> None:
         """Note a lost link; several at once make this node doubt itself."""
-        self.visiting.pop(key, None)
+        self._invited.discard(key)
+        if self.visiting.pop(key, None) is not None:
+            self._pause(key)
+            return
         now = self._context.now
         self._lost = [at for at in self._lost if at > now - LOST_TOGETHER_SECONDS] + [now]
         if len(self._lost) >= 3 and len(self._lost) > len(self.links):
@@ -211,6 +292,8 @@ class Membership:
     def connect_failed(self, target: bytes | str) -> None:
         """Leave a target alone for a while."""
         if self._dialling.pop(target, None) is not None:
+            self._calls.discard(target)
+            self._invited.discard(target)
             self._pause(target)
             self.look_after_links()
 
@@ -225,30 +308,29 @@ class Membership:
         rejoin = self._context.now >= self._rejoin_at
         if rejoin:
             self._rejoin_at = self._context.now + REJOIN_SECONDS
-        missing = self._missing() + (1 if rejoin else 0)
-        if not missing:
+        missing = self._missing()
+        wanted = missing + (1 if rejoin else 0)
+        room = max(0, min(wanted, DIALS_MAX - len(self._dialling)))
+        if not room:
             return
-        for target in self._candidates(rejoin=rejoin)[
-            : max(0, min(missing, DIALS_MAX - len(self._dialling)))
-        ]:
-            self._dial(target)
+        targets = self._candidates(rejoin=rejoin)[:room]
+        if rejoin and not missing:
+            self._calls.update(targets)
+        for target in targets:
+            self._dial(target, self.known[target].record.raw if isinstance(target, bytes) else b"")
 
     def seek(self, owners: Collection[bytes], count: int) -> None:
         """Dial up to ``count`` known nodes of some owners that are not connected."""
         free = [
             key
             for key, known in self.known.items()
-            if known.record.value.owner in owners
-            and known.dialable
-            and key not in self._context.peers
-            and key not in self._dialling
-            and self._rested(key, self._context.now)
+            if known.record.value.owner in owners and known.dialable and self._is_free(key)
         ]
         room = min(
             DIALS_MAX - len(self._dialling), LINKS_HARD_MAX - len(self._context.peers), len(free), count
         )
         for key in self._context.rng.sample(free, max(0, room)):
-            self._dial(key)
+            self._dial(key, self.known[key].record.raw)
 
     def dial_one_of(self, keys: Collection[bytes]) -> None:
         """Dial the first of some known nodes that may be dialled, is not connected, and is left in peace."""
@@ -262,25 +344,23 @@ class Membership:
 
     def offer_nodes(self, key: bytes, owners: Collection[bytes]) -> None:
         """Offer a peer the known records of some owners' nodes."""
-        ids = [item for item, node_key in self._ids.items() if self._record(node_key).value.owner in owners]
+        ids = [item for item in self._passable() if self._record(self._ids[item]).value.owner in owners]
         self._offer(key, ids[:OFFERED_IDS_MAX], wants_offer=False)
 
     def _missing(self) -> int:
         peers = self._context.peers
         links = self.links
-        chosen = sum(1 for key in links if peers[key].outbound)
+        chosen = sum(1 for key in links if peers[key].outbound and key not in self._invited)
         missing = max(LINKS_CHOSEN_MIN - chosen, LINKS_TARGET - len(links), 0)
         return max(0, min(missing, LINKS_HARD_MAX - len(peers)) - len(self._dialling))
 
     def _candidates(self, *, rejoin: bool) -> list[bytes | str]:
         """Return whom to dial: anchors first, then what is far from the present links, then bootstrap."""
         now, peers = self._context.now, self._context.peers
-        free = [
-            key
-            for key, known in self.known.items()
-            if known.dialable and key not in peers and key not in self._dialling and self._rested(key, now)
-        ]
-        self._context.rng.shuffle(free)
+        free = [key for key, known in self.known.items() if known.dialable and self._is_free(key)]
+        # The newest first: those that everybody has known for long have the most links.
+        half = len(free) // 2
+        free = self._context.rng.sample(free[half:], len(free) - half) + free[:half]
         networks = {network_of(address) for peer in peers.values() for address in peer.addresses[:1]}
         owners = {peer.owner for peer in peers.values()}
         anchors = self._anchors if not peers else ()
@@ -290,7 +370,9 @@ class Membership:
             for target in self._bootstrap
             if target not in self._dialling and self._rested(target, now) and not self._linked_to(target)
         ]
-        if rejoin:
+        if rejoin and self._context.rng.random() < REJOIN_BOOTSTRAP_SHARE:
+            # Everybody knows them, so they must not be everybody's call every time.
+            self._context.rng.shuffle(addresses)
             return [*addresses[:1], *free]
         return [*free, *(addresses if len(self.links) < LINKS_CHOSEN_MIN else [])]
 
@@ -309,16 +391,15 @@ class Membership:
     def _is_bootstrap_of(self, target: bytes | str, key: bytes) -> bool:
         return isinstance(target, str) and target.partition("#")[0] in self._context.peers[key].addresses
 
-    def _dial(self, target: bytes | str) -> None:
+    def _dial(self, target: bytes | str, record: bytes) -> None:
         self._dialling[target] = self._context.now
-        record = self.known[target].record.raw if isinstance(target, bytes) else b""
         self._context.add(Connect(target, record))
 
-    def _pause(self, target: bytes | str) -> None:
+    def _pause(self, target: bytes | str, least: float = 0.0) -> None:
         pause = self._pauses.setdefault(target, Pause())
         pause.failures += 1
         seconds = min(DIAL_PAUSE_SECONDS_MIN * 2**pause.failures, DIAL_PAUSE_SECONDS_MAX)
-        pause.until = self._context.now + seconds * (0.5 + self._context.rng.random())
+        pause.until = self._context.now + max(seconds, least) * (0.5 + self._context.rng.random())
         if len(self._pauses) > 4 * NODES_KNOWN_MAX:
             del self._pauses[next(iter(self._pauses))]
 
@@ -327,13 +408,20 @@ class Membership:
         inbound = [
             key
             for key in self.links
-            if not peers[key].outbound and key != besides and not self.is_companion(peers[key].owner)
+            if (not peers[key].outbound or key in self._invited)
+            and key != besides
+            and not self.is_companion(peers[key].owner)
         ]
         return min(inbound, key=lambda key: (peers[key].score.value(now), -peers[key].since), default=None)
 
     def _refuse(self, key: bytes) -> None:
+        """Let a peer visit only, and name the own links to it: they are likely to have fewer."""
         self.visiting[key] = self._context.now + 2 * VISIT_SECONDS
         self._context.send(key, Full())
+        links = [
+            self.known[link].record for link in self.links if link in self.known and self._may_pass(link)
+        ]
+        self._offer(key, [record.hash[:OFFER_ID_BYTES] for record in links], wants_offer=False)
 
     def _end_visits(self) -> None:
         for key, until in list(self.visiting.items()):
@@ -345,55 +433,119 @@ class Membership:
 
     def shuffle(self) -> None:
         """Do what the SHUFFLE timer is for: exchange a few ids with one peer."""
-        self._context.timer(TimerKind.SHUFFLE, SHUFFLE_SECONDS)
+        settled = len(self.known) > FULL_MEMBERSHIP_MAX and not self._missing()
+        self._context.timer(TimerKind.SHUFFLE, SHUFFLE_SECONDS_SETTLED if settled else SHUFFLE_SECONDS)
         self._expire()
         self._remember_anchors()
         peers = list(self._context.peers)
         if peers:
             self._offer(self._context.rng.choice(peers), self._sample(SHUFFLE_IDS), wants_offer=True)
+        doubtful = [key for key in self.links if key in self.known and not self.known[key].verified]
+        if doubtful:
+            self._send_on_walk(self._context.rng.choice(doubtful), 0)
 
     def offered(self, key: bytes, message: Offer) -> None:
-        """Ask for the offered records that are not known here."""
-        unknown = [item for item in message.ids[: 2 * FULL_MEMBERSHIP_MAX] if item not in self._ids]
+        """Ask for the offered records that are not known here; what is known, the peer vouches for."""
+        if message.more:
+            self._more_until = self._context.now + 2 * SHUFFLE_SECONDS_SETTLED
+        unknown = []
+        for item in message.ids:
+            node_key = self._ids.get(item)
+            if node_key is None:
+                unknown.append(item)
+            elif node_key not in (key, self._context.key) and not self.known[node_key].verified:
+                self._verified(node_key)
+        # A full view changes slowly: who offers much does not turn it over.
+        room = max(SHUFFLE_IDS, NODES_KNOWN_MAX - len(self.known))
         if unknown:
-            self._context.request(key, NODES, NodesRequest(tuple(unknown)))
+            self._context.request(key, NODES, NodesRequest(tuple(unknown[:room])))
         if message.wants_offer and self._context.pays(key, len(message.ids)):
             self._offer(key, self._sample(SHUFFLE_IDS), wants_offer=False)
+        self.offer_fresh(key)
 
     def requested(self, key: bytes, message: NodesRequest) -> None:
         """Send the records asked for, with the charters that they need."""
         keys = dict.fromkeys(self._ids[item] for item in message.ids if item in self._ids)
-        found = [self._record(node_key) for node_key in keys]
+        found = [self._record(node_key) for node_key in keys if self._may_pass(node_key)]
         if not self._context.pays(key, NODE_RECORD_WORK * len(found)):
             return
         for charters, envelopes in self._owners.frames([(item.value.owner, item.raw) for item in found]):
             self._context.send(key, Records(charters, envelopes))
 
-    def admit(self, record: Verified[NodeRecord], teller: bytes) -> None:
-        """Take a verified record into the passive view; ``teller`` is the peer that sent it."""
+    def admit(self, record: Verified[NodeRecord], teller: bytes, *, verified: bool = True) -> None:
+        """Take a verified record into the passive view.
+
+        Parameters
+        ----------
+        record
+            What verified.
+        teller
+            The peer that sent it.
+        verified
+            Whether a teller that is not its subject vouches for the address.
+        """
         value = record.value
-        old = self.known.get(value.node_key)
-        if value.node_key == self._context.key or (old is not None and old.record.value.seq >= value.seq):
+        key = value.node_key
+        if key == self._context.key:
+            return
+        old = self.known.get(key)
+        if teller == key:
+            same = old is not None and old.record.value.addresses == value.addresses
+            verified = self._context.peers[key].outbound or (same and old is not None and old.verified)
+        verified = verified or not value.addresses
+        if old is not None and old.record.value.seq >= value.seq:
+            if verified and not old.verified and old.record.hash == record.hash:
+                self._verified(key)
             return
         dialable = bool(value.addresses) and (
             (old is not None and old.dialable) or self._may_dial(value, teller)
         )
-        self._know(record, dialable=dialable)
-        self._context.store(PutNodeRecord(value.node_key, record.raw))
+        self._know(record, dialable=dialable, verified=False)
+        if verified:
+            self._verified(key)
         self._make_room()
-        if len(self.known) <= FULL_MEMBERSHIP_MAX:
-            for key in self._context.peers:
-                if key not in (teller, value.node_key):
-                    self._offer(key, [record.hash[:OFFER_ID_BYTES]], wants_offer=False)
         if self._missing():
             self._context.timer(TimerKind.DIAL, DIAL_PAUSE_SECONDS_MIN * self._context.rng.random())
 
-    def _know(self, record: Verified[NodeRecord], *, dialable: bool) -> None:
+    def _verified(self, key: bytes) -> None:
+        """Note that somebody dialled a node where its record says: it may be passed on."""
+        known = self.known[key]
+        known.verified = True
+        self._context.store(PutNodeRecord(key, known.record.raw))
+        self._fresh.append(known.record.hash[:OFFER_ID_BYTES])
+
+    def offer_fresh(self, teller: bytes) -> None:
+        """Offer what became known to all peers but its teller.
+
+        That is newcomers that this node dialled at the end of their walk, and anybody while everyone knows
+        everyone.
+        """
+        fresh, self._fresh = self._fresh, []
+        if not fresh or (self._large and teller not in self._invited):
+            return
+        for key in self._context.peers:
+            ids = [item for item in fresh if self._ids.get(item) not in (None, key)]
+            if key != teller and ids:
+                self._offer(key, ids[:OFFERED_IDS_MAX], wants_offer=False)
+
+    def _know(self, record: Verified[NodeRecord], *, dialable: bool, verified: bool) -> None:
         key = record.value.node_key
         if key in self.known:
             self._ids.pop(self.known[key].record.hash[:OFFER_ID_BYTES], None)
-        self.known[key] = Known(record, dialable)
+        self.known[key] = Known(record, dialable, verified)
         self._ids[record.hash[:OFFER_ID_BYTES]] = key
+
+    @property
+    def _large(self) -> bool:
+        """Whether the network has more nodes than everyone can know."""
+        return len(self.known) > FULL_MEMBERSHIP_MAX or self._context.now < self._more_until
+
+    def _may_pass(self, key: bytes) -> bool:
+        """Apply rule 5."""
+        return key == self._context.key or self.known[key].verified
+
+    def _passable(self) -> list[bytes]:
+        return [item for item, key in self._ids.items() if self._may_pass(key)]
 
     def _may_dial(self, record: NodeRecord, teller: bytes) -> bool:
         """Apply rule 3."""
@@ -406,12 +558,12 @@ class Membership:
 
     def _sample(self, count: int) -> list[bytes]:
         """Return the ids of a random sample of the passive view."""
-        ids = list(self._ids)
+        ids = self._passable()
         return ids if len(ids) <= count else self._context.rng.sample(ids, count)
 
     def _offer(self, key: bytes, ids: list[bytes], *, wants_offer: bool) -> None:
         if ids or wants_offer:
-            self._context.send(key, Offer(tuple(ids), wants_offer))
+            self._context.send(key, Offer(tuple(ids), wants_offer, more=self._large))
 
     def _make_room(self) -> None:
         """Forget nodes while there are too many: such as did not answer first, companions last."""
@@ -447,8 +599,8 @@ class Membership:
     def _remember_anchors(self) -> None:
         """Remember the chosen links that live longest: after a restart they are dialled first."""
         peers = self._context.peers
-        chosen = sorted((key for key in self.links if peers[key].outbound), key=lambda key: peers[key].since)
-        anchors = tuple(chosen[:ANCHORS_MAX])
+        chosen = [key for key in self.links if peers[key].outbound and key not in self._invited]
+        anchors = tuple(sorted(chosen, key=lambda key: peers[key].since)[:ANCHORS_MAX])
         if anchors and anchors != self._anchors:
             self._anchors = anchors
             self._context.store(PutAnchors(anchors))

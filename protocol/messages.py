@@ -32,6 +32,7 @@ from .limits import (
     FRAME_ITEMS_MAX,
     GROUPS_MAX,
     ITEM_BYTES_OVERHEAD,
+    JOIN_HOPS_MAX,
     MESSAGE_BYTES_OVERHEAD,
     MESSAGE_TYPE_CHARACTERS_MAX,
     NETWORK_CHARACTERS_MAX,
@@ -82,6 +83,14 @@ class Records(Struct, frozen=True, tag_field="type", tag="records"):
 
     charters: Annotated[tuple[CharterChain, ...], Meta(max_length=FRAME_ITEMS_MAX)]
     envelopes: Annotated[tuple[EnvelopeBytes, ...], Meta(max_length=FRAME_ITEMS_MAX)]
+
+
+class Join(Struct, frozen=True, tag_field="type", tag="join"):
+    """A newcomer's node record on its walk: it is passed on ``hops`` times more, and then dialled."""
+
+    charters: CharterChain
+    record: EnvelopeBytes
+    hops: Annotated[int, Meta(ge=0, le=JOIN_HOPS_MAX)]
 
 
 class TreeRequest(Struct, frozen=True, tag_field="type", tag="tree?"):
@@ -164,6 +173,7 @@ MESSAGE_TYPES: tuple[type[Struct], ...] = (
     HelloProof,
     Digest,
     Records,
+    Join,
     TreeRequest,
     Tree,
     CardsRequest,

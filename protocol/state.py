@@ -245,6 +245,7 @@ class State:
         self._parts.broadcast.connected(event.peer, self._parts.scopes_of(event.peer))
         self._parts.membership.connected(event.peer, outbound=event.outbound)
         self._parts.membership.admit(record, event.peer)
+        self._parts.membership.offer_fresh(event.peer)
         self._parts.groups.connected(event.peer, event.session)
         self._parts.reaching.connected(event.peer)
         if self._parts.reaching.outdated():

@@ -55,6 +55,7 @@ from skerry.protocol.messages import (
     Cards,
     CardsRequest,
     Digest,
+    Join,
     Message,
     Missing,
     News,
@@ -159,7 +160,13 @@ class Interpreter:
             case "newest":
                 return Newest(b"", self._heads[words[0]][0] if words else b"")
             case "offer":
-                return Offer(tuple(self._record_id(word) for word in words), wants_offer=False)
+                more = words[-2:] == ["of", "more"]
+                ids = tuple(self._record_id(word) for word in (words[:-2] if more else words))
+                return Offer(ids, wants_offer=False, more=more)
+            case "join":
+                peer = self._node(words[0])
+                assert peer.state is not None
+                return Join(self.script.charters(peer), peer.state.identity().node, int(words[2]))
             case "nodes?":
                 return NodesRequest(tuple(self._record_id(word) for word in words))
             case "missing":
@@ -280,8 +287,10 @@ class Interpreter:
                 return "ihave " + " ".join(self._head_names.get(head, "own") for head in heads)
             case Graft(_, head):
                 return f"graft {self._head_names.get(head, 'unknown')}"
-            case Offer(ids, wants_offer):
-                return f"offer of {len(ids)}" + (", wants one" if wants_offer else "")
+            case Offer(ids, wants_offer, more):
+                return f"offer of {len(ids)}" + (", wants one" if wants_offer else "") + ", of more" * more
+            case Join(_, record, hops):
+                return f"join {self._envelope(record)}, {hops} hops left"
             case NodesRequest(ids):
                 return f"nodes? x{len(ids)}"
             case Neighbour(alone):

@@ -58,6 +58,7 @@ from skerry.protocol.messages import (
     CardsRequest,
     Digest,
     Groups,
+    Join,
     Missing,
     News,
     Records,
@@ -269,6 +270,7 @@ def part_of_catalogue(island: bytes, level: int) -> Tree:
 SAMPLES: tuple[Struct, ...] = (
     Digest(b"", 3, sha256(b"fingerprint").digest()),
     Records(((FIRST.to_bytes(),),), (NODE_RECORD,)),
+    Join((FIRST.to_bytes(),), NODE_RECORD, 6),
     TreeRequest(HEAD_HASH, b"", TOP_LEVEL, 0),
     part_of_catalogue(b"", TOP_LEVEL),
     part_of_catalogue(CATALOGUE.shelves[0].island, 1),
@@ -281,7 +283,7 @@ SAMPLES: tuple[Struct, ...] = (
     Token(bytes(104), 900),
     Neighbour(alone=True),
     Full(),
-    Offer((HEAD_HASH[:8],), wants_offer=True),
+    Offer((HEAD_HASH[:8],), wants_offer=True, more=True),
     NodesRequest((HEAD_HASH[:8],)),
     Ranges(
         b"",
