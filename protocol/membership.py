@@ -339,7 +339,7 @@ class Membership:
             if known is None or not known.dialable or key in self._context.peers or key in self._dialling:
                 continue
             if len(self._dialling) < DIALS_MAX and self._rested(key, self._context.now):
-                self._dial(key)
+                self._dial(key, known.record.raw)
                 return
 
     def offer_nodes(self, key: bytes, owners: Collection[bytes]) -> None:
