@@ -113,7 +113,7 @@ class Conversation:
             Ranges: self.repair.ranges,
             RecordsRequest: self.repair.requested,
             Records: self._records,
-            Join: self._joined,
+            Join: self._walked,
             NewestRequest: self._newest_requested,
             Newest: self._newest,
             News: self._news,
@@ -299,7 +299,7 @@ class Conversation:
         if failure is not None:
             raise failure
 
-    def _joined(self, peer: bytes, message: Join) -> None:
+    def _walked(self, peer: bytes, message: Join) -> None:
         """Take one step of a newcomer's walk."""
         if not self.context.pays(peer, CHAIN_WORK + ENVELOPE_WORK):
             return
