@@ -48,7 +48,6 @@ from .messages import (
     Cards,
     CardsRequest,
     Digest,
-    Join,
     Missing,
     News,
     Records,
@@ -72,6 +71,7 @@ from .reports import Reports
 from .roster import ROSTER_TYPE
 from .tokens import Tokens
 from .violations import Violation
+from .walks import Walks
 
 PUBLIC = b""
 """The scope that every node takes part in."""
@@ -106,6 +106,9 @@ class Conversation:
             context, self.owners, self.broadcast, self._carried_for, self.reports.kept
         )
         self.publishing: Publishing = Publishing(context, self.owners, self._announce)
+        self.walks: Walks = Walks(
+            context, self.owners, self.membership, self.verify_record, self.charters_changed
+        )
         self.reaching: Reaching = Reaching(context, self.owners, self.membership)
         self._handlers: dict[type, Callable[[bytes, Any], object]] = {
             **self.membership.handlers(),
@@ -113,7 +116,6 @@ class Conversation:
             Ranges: self.repair.ranges,
             RecordsRequest: self.repair.requested,
             Records: self._records,
-            Join: self._walked,
             NewestRequest: self._newest_requested,
             Newest: self._newest,
             News: self._news,
@@ -129,6 +131,7 @@ class Conversation:
             RosterTips: self.groups.tips,
             Token: self.tokens.taken,
             **self.reaching.handlers(),
+            **self.walks.handlers(),
         }
 
     def receive(self, peer: bytes, frame: bytes) -> None:
@@ -298,15 +301,6 @@ class Conversation:
         self.repair.received(peer, news=news, last=last)
         if failure is not None:
             raise failure
-
-    def _walked(self, peer: bytes, message: Join) -> None:
-        """Take one step of a newcomer's walk."""
-        if not self.context.pays(peer, CHAIN_WORK + ENVELOPE_WORK):
-            return
-        trust, news = self.owners.learn(message.charters)
-        if news:
-            self.charters_changed([trust.owner])
-        self.membership.walked(peer, message, self.verify_record(message.record))
 
     def _take_envelope(self, peer: bytes, raw: bytes) -> bool:
         """Take a head or a node record; return whether it was news."""
