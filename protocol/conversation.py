@@ -24,7 +24,7 @@ from .carried import Carried, Carrier
 from .charter import ROLE_SERVE
 from .context import Context
 from .effects import RecordsTaken
-from .envelope import RECORD_HEADER, Envelope, Verified, open_envelope
+from .envelope import RECORD_HEADER, Envelope, open_envelope
 from .errors import RemoteProtocolError
 from .events import TakeRecords
 from .exchange import (
@@ -58,7 +58,7 @@ from .messages import (
     chunk,
 )
 from .messages import Groups as GroupsMessage
-from .node_record import NODE_RECORD, NODE_TYPE, NodeRecord, verify_node_record
+from .node_record import NODE_TYPE
 from .owners import Owners
 from .publishing import Publishing
 from .pulls import PULL, Pulls
@@ -107,7 +107,7 @@ class Conversation:
         )
         self.publishing: Publishing = Publishing(context, self.owners, self._announce)
         self.walks: Walks = Walks(
-            context, self.owners, self.membership, self.verify_record, self.charters_changed
+            context, self.owners, self.membership, self.owners.verify_node, self.charters_changed
         )
         self.reaching: Reaching = Reaching(context, self.owners, self.membership)
         self._handlers: dict[type, Callable[[bytes, Any], object]] = {
@@ -158,16 +158,6 @@ class Conversation:
         self.pulls.disconnected(peer)
         self.groups.disconnected(peer)
         self.tokens.disconnected(peer)
-
-    def verify_record(self, raw: bytes) -> Verified[NodeRecord]:
-        """Verify a node record against the charters known; raise ``key-unknown`` when there are none."""
-        owner = NODE_RECORD.decode(open_envelope(raw, NODE_TYPE).body).owner
-        trust = self.owners.get(owner)
-        if trust is None:
-            raise RemoteProtocolError(
-                Violation.KEY_UNKNOWN, "the owner's charters are not known", where="node"
-            )
-        return verify_node_record(raw, trust, self.context.wall)
 
     def scopes_of(self, peer: bytes) -> list[bytes]:
         """Return the scopes that may be spoken of with a peer."""
@@ -307,8 +297,8 @@ class Conversation:
         envelope = open_envelope(raw)
         kind = envelope.type
         if kind == NODE_TYPE:
-            if not self.membership.holds(envelope.hash):
-                self.membership.admit(self.verify_record(raw), peer)
+            if not self.membership.view.holds(envelope.hash):
+                self.membership.admit(self.owners.verify_node(raw), peer)
             return False
         if kind in (ROSTER_TYPE, ADMISSION_TYPE):
             return self.groups.take(peer, raw, envelope)

@@ -34,14 +34,13 @@ from typing import Any
 from .addresses import is_global, network_of
 from .charter import ROLE_SERVE
 from .context import Context
-from .effects import Connect, DropNodeRecord, PutAnchors, PutNodeRecord
+from .effects import Connect, PutAnchors, PutNodeRecord
 from .envelope import Verified
 from .events import TimerKind
 from .exchange import Full, Neighbour, NodesRequest, Offer
 from .limits import (
     ANCHORS_MAX,
     BOOTSTRAP_MAX,
-    CLOCK_TOLERANCE_SECONDS,
     DIAL_PAUSE_SECONDS_MAX,
     DIAL_PAUSE_SECONDS_MIN,
     DIAL_SECONDS,
@@ -69,12 +68,11 @@ from .limits import (
 from .messages import Join, Records
 from .node_record import NodeRecord
 from .owners import Owners
+from .passive import Known, Passive, short_id
 from .peers import PromiseKey
 
 NODES: PromiseKey = ("nodes", b"")
 """The promise that a request for node records is."""
-OFFER_ID_BYTES = 8
-"""Bytes of a record's hash that name it in an offer: a collision costs one needless or one missed request."""
 
 
 @dataclass(slots=True)
@@ -83,17 +81,6 @@ class Pause:
 
     failures: int = 0
     until: float = 0.0
-
-
-@dataclass(slots=True)
-class Known:
-    """A node of the passive view (the connected ones are in it too)."""
-
-    record: Verified[NodeRecord]
-    dialable: bool
-    """Whether rule 3 lets this node dial it."""
-    verified: bool
-    """Whether somebody dialled it there, or it names no address."""
 
 
 def _no_companion(owner: bytes) -> bool:
@@ -107,10 +94,7 @@ class Membership:
     def __init__(self, context: Context, owners: Owners) -> None:
         self._context = context
         self._owners = owners
-        self.known: dict[bytes, Known] = {}
-        self.own: Verified[NodeRecord] | None = None
-        self._ids: dict[bytes, bytes] = {}
-        """Short id of a known record -> node key; its own record's among them."""
+        self.view = Passive(context)
         self.visiting: dict[bytes, float] = {}
         """Peers that stay for a repair only -> until when."""
         self._bootstrap: tuple[str, ...] = ()
@@ -145,30 +129,20 @@ class Membership:
         """Take over what the disk holds; what was dialled before the restart may be dialled again."""
         for record in records:
             if record.value.node_key != self._context.key and len(self.known) < NODES_KNOWN_MAX:
-                self._know(record, dialable=bool(record.value.addresses), verified=True)
+                self.view.know(record, dialable=bool(record.value.addresses), verified=True)
         self._anchors = anchors
 
     def own_record(self, record: Verified[NodeRecord]) -> None:
         """Take over this node's own record, and tell the peers that it is new."""
-        if self.own is not None:
-            self._ids.pop(self.own.hash[:OFFER_ID_BYTES], None)
-        self.own = record
-        self._ids[record.hash[:OFFER_ID_BYTES]] = record.value.node_key
+        self.view.own_record(record)
         self._context.store(PutNodeRecord(record.value.node_key, record.raw))
         for key in self._context.peers:
-            self._offer(key, [record.hash[:OFFER_ID_BYTES]], wants_offer=False)
+            self._offer(key, [short_id(record)], wants_offer=False)
 
-    def holds(self, digest: bytes) -> bool:
-        """Return whether a record is known, given its envelope's hash."""
-        return digest[:OFFER_ID_BYTES] in self._ids
-
-    def owners_known(self) -> set[bytes]:
-        """Return the owners of the nodes known."""
-        return {known.record.value.owner for known in self.known.values()}
-
-    def _record(self, key: bytes) -> Verified[NodeRecord]:
-        """Return the record of a node key in ``_ids``."""
-        return self.own if self.own is not None and key == self._context.key else self.known[key].record
+    @property
+    def known(self) -> dict[bytes, Known]:
+        """The passive view by node key; not to be changed."""
+        return self.view.known
 
     def configure(self, bootstrap: tuple[str, ...]) -> None:
         """Take over the bootstrap addresses and look whether links are missing."""
@@ -199,7 +173,7 @@ class Membership:
         else:
             self._invited.discard(key)
         if not self._large:
-            self._offer(key, self._sample(FULL_MEMBERSHIP_MAX), wants_offer=False)
+            self._offer(key, self.view.sample(FULL_MEMBERSHIP_MAX), wants_offer=False)
         if len(self._context.peers) > LINKS_HARD_MAX:
             oldest = next(iter(self.visiting), key)
             self.visiting.pop(oldest, None)
@@ -225,7 +199,7 @@ class Membership:
             if key in self.known and not self.known[key].verified:
                 self._send_on_walk(key, JOIN_HOPS)
             if self._large:
-                self._offer(key, self._sample(JOIN_IDS), wants_offer=False)
+                self._offer(key, self.view.sample(JOIN_IDS), wants_offer=False)
         if len(self.links) <= LINKS_MAX:
             return
         needed = message.alone or self.is_companion(peer.owner)
@@ -336,15 +310,14 @@ class Membership:
         """Dial the first of some known nodes that may be dialled, is not connected, and is left in peace."""
         for key in keys:
             known = self.known.get(key)
-            if known is None or not known.dialable or key in self._context.peers or key in self._dialling:
-                continue
-            if len(self._dialling) < DIALS_MAX and self._rested(key, self._context.now):
-                self._dial(key, known.record.raw)
+            if known is not None and known.dialable and self._is_free(key):
+                if len(self._dialling) < DIALS_MAX:
+                    self._dial(key, known.record.raw)
                 return
 
     def offer_nodes(self, key: bytes, owners: Collection[bytes]) -> None:
         """Offer a peer the known records of some owners' nodes."""
-        ids = [item for item in self._passable() if self._record(self._ids[item]).value.owner in owners]
+        ids = self.view.passable(owners)
         self._offer(key, ids[:OFFERED_IDS_MAX], wants_offer=False)
 
     def _missing(self) -> int:
@@ -418,10 +391,7 @@ class Membership:
         """Let a peer visit only, and name the own links to it: they are likely to have fewer."""
         self.visiting[key] = self._context.now + 2 * VISIT_SECONDS
         self._context.send(key, Full())
-        links = [
-            self.known[link].record for link in self.links if link in self.known and self._may_pass(link)
-        ]
-        self._offer(key, [record.hash[:OFFER_ID_BYTES] for record in links], wants_offer=False)
+        self._offer(key, self.view.passable_of(self.links), wants_offer=False)
 
     def _end_visits(self) -> None:
         for key, until in list(self.visiting.items()):
@@ -435,11 +405,12 @@ class Membership:
         """Do what the SHUFFLE timer is for: exchange a few ids with one peer."""
         settled = len(self.known) > FULL_MEMBERSHIP_MAX and not self._missing()
         self._context.timer(TimerKind.SHUFFLE, SHUFFLE_SECONDS_SETTLED if settled else SHUFFLE_SECONDS)
-        self._expire()
+        for key in self.view.ended():
+            self._forget(key)
         self._remember_anchors()
         peers = list(self._context.peers)
         if peers:
-            self._offer(self._context.rng.choice(peers), self._sample(SHUFFLE_IDS), wants_offer=True)
+            self._offer(self._context.rng.choice(peers), self.view.sample(SHUFFLE_IDS), wants_offer=True)
         doubtful = [key for key in self.links if key in self.known and not self.known[key].verified]
         if doubtful:
             self._send_on_walk(self._context.rng.choice(doubtful), 0)
@@ -450,7 +421,7 @@ class Membership:
             self._more_until = self._context.now + 2 * SHUFFLE_SECONDS_SETTLED
         unknown = []
         for item in message.ids:
-            node_key = self._ids.get(item)
+            node_key = self.view.ids.get(item)
             if node_key is None:
                 unknown.append(item)
             elif node_key not in (key, self._context.key) and not self.known[node_key].verified:
@@ -460,13 +431,13 @@ class Membership:
         if unknown:
             self._context.request(key, NODES, NodesRequest(tuple(unknown[:room])))
         if message.wants_offer and self._context.pays(key, len(message.ids)):
-            self._offer(key, self._sample(SHUFFLE_IDS), wants_offer=False)
+            self._offer(key, self.view.sample(SHUFFLE_IDS), wants_offer=False)
         self.offer_fresh(key)
 
     def requested(self, key: bytes, message: NodesRequest) -> None:
         """Send the records asked for, with the charters that they need."""
-        keys = dict.fromkeys(self._ids[item] for item in message.ids if item in self._ids)
-        found = [self._record(node_key) for node_key in keys if self._may_pass(node_key)]
+        keys = dict.fromkeys(self.view.ids[item] for item in message.ids if item in self.view.ids)
+        found = [self.view.record(node_key) for node_key in keys if self.view.may_pass(node_key)]
         if not self._context.pays(key, NODE_RECORD_WORK * len(found)):
             return
         for charters, envelopes in self._owners.frames([(item.value.owner, item.raw) for item in found]):
@@ -500,7 +471,7 @@ class Membership:
         dialable = bool(value.addresses) and (
             (old is not None and old.dialable) or self._may_dial(value, teller)
         )
-        self._know(record, dialable=dialable, verified=False)
+        self.view.know(record, dialable=dialable, verified=False)
         if verified:
             self._verified(key)
         self._make_room()
@@ -512,7 +483,7 @@ class Membership:
         known = self.known[key]
         known.verified = True
         self._context.store(PutNodeRecord(key, known.record.raw))
-        self._fresh.append(known.record.hash[:OFFER_ID_BYTES])
+        self._fresh.append(short_id(known.record))
 
     def offer_fresh(self, teller: bytes) -> None:
         """Offer what became known to all peers but its teller.
@@ -524,28 +495,14 @@ class Membership:
         if not fresh or (self._large and teller not in self._invited):
             return
         for key in self._context.peers:
-            ids = [item for item in fresh if self._ids.get(item) not in (None, key)]
+            ids = [item for item in fresh if self.view.ids.get(item) not in (None, key)]
             if key != teller and ids:
                 self._offer(key, ids[:OFFERED_IDS_MAX], wants_offer=False)
-
-    def _know(self, record: Verified[NodeRecord], *, dialable: bool, verified: bool) -> None:
-        key = record.value.node_key
-        if key in self.known:
-            self._ids.pop(self.known[key].record.hash[:OFFER_ID_BYTES], None)
-        self.known[key] = Known(record, dialable, verified)
-        self._ids[record.hash[:OFFER_ID_BYTES]] = key
 
     @property
     def _large(self) -> bool:
         """Whether the network has more nodes than everyone can know."""
         return len(self.known) > FULL_MEMBERSHIP_MAX or self._context.now < self._more_until
-
-    def _may_pass(self, key: bytes) -> bool:
-        """Apply rule 5."""
-        return key == self._context.key or self.known[key].verified
-
-    def _passable(self) -> list[bytes]:
-        return [item for item, key in self._ids.items() if self._may_pass(key)]
 
     def _may_dial(self, record: NodeRecord, teller: bytes) -> bool:
         """Apply rule 3."""
@@ -555,11 +512,6 @@ class Membership:
         addresses = told_by.addresses if told_by is not None else ()
         networks = {network_of(address) for address in (*addresses, *self._context.config.addresses)}
         return all(network_of(address) in networks for address in record.addresses)
-
-    def _sample(self, count: int) -> list[bytes]:
-        """Return the ids of a random sample of the passive view."""
-        ids = self._passable()
-        return ids if len(ids) <= count else self._context.rng.sample(ids, count)
 
     def _offer(self, key: bytes, ids: list[bytes], *, wants_offer: bool) -> None:
         if ids or wants_offer:
@@ -578,11 +530,6 @@ class Membership:
             strangers = (key for key in turned if not self.is_companion(self.known[key].record.value.owner))
             self._forget(next(strangers, spare[start % len(spare)]))
 
-    def _expire(self) -> None:
-        oldest = self._context.wall - CLOCK_TOLERANCE_SECONDS
-        for key in [key for key, known in self.known.items() if known.record.value.lease < oldest]:
-            self._forget(key)
-
     def recheck(self, owner: bytes) -> None:
         """Forget the records of an owner's keys that its charters no longer let serve."""
         trust = self._owners.get(owner)
@@ -592,9 +539,8 @@ class Membership:
                 self._forget(key)
 
     def _forget(self, key: bytes) -> None:
-        self._ids.pop(self.known.pop(key).record.hash[:OFFER_ID_BYTES], None)
+        self.view.forget(key)
         self._pauses.pop(key, None)
-        self._context.store(DropNodeRecord(key))
 
     def _remember_anchors(self) -> None:
         """Remember the chosen links that live longest: after a restart they are dialled first."""

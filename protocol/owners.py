@@ -12,9 +12,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from .context import Context
 from .effects import PutCharters
+from .envelope import Verified, open_envelope
 from .errors import RemoteProtocolError
 from .limits import FRAME_BYTES_MAX, ITEM_BYTES_OVERHEAD, MESSAGE_BYTES_OVERHEAD, OWNERS_MAX
+from .node_record import NODE_RECORD, NODE_TYPE, NodeRecord, verify_node_record
 from .trust import OwnerTrust, resolve, verify_chain
+from .violations import Violation
 
 Portion = tuple[tuple[tuple[bytes, ...], ...], tuple[bytes, ...]]
 """Charter chains, and the envelopes that need them."""
@@ -67,6 +70,16 @@ class Owners:
             else:
                 changed.extend([trust.owner] if news else [])
         return changed, failure
+
+    def verify_node(self, raw: bytes) -> Verified[NodeRecord]:
+        """Verify a node record against the charters known; raise ``key-unknown`` when there are none."""
+        owner = NODE_RECORD.decode(open_envelope(raw, NODE_TYPE).body).owner
+        trust = self.get(owner)
+        if trust is None:
+            raise RemoteProtocolError(
+                Violation.KEY_UNKNOWN, "the owner's charters are not known", where="node"
+            )
+        return verify_node_record(raw, trust, self._context.wall)
 
     def make_room(self, needed: Collection[bytes]) -> None:
         """Forget owners of whom nothing is held, oldest first, while there are too many."""

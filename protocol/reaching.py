@@ -60,7 +60,7 @@ class Reaching:
 
     def outdated(self) -> bool:
         """Return whether the own record should be signed anew, since other peers are there to be named."""
-        own = self._membership.own
+        own = self._membership.view.own
         if own is None or set(own.value.via) == set(self.via()):
             return False
         return not own.value.via or self._context.wall - own.value.issued >= VIA_SECONDS
@@ -106,7 +106,7 @@ class Reaching:
 
     def dial(self, key: bytes, message: Dial) -> None:
         """Dial whoever asked, when an own ``via`` says so."""
-        own = self._membership.own
+        own = self._membership.view.own
         if own is not None and key in own.value.via:
             self._membership.dial_one_of((message.node,))
 

@@ -198,7 +198,7 @@ class State:
         records = []
         for raw in snapshot.node_records.values():
             try:
-                records.append(self._parts.verify_record(raw))
+                records.append(self._parts.owners.verify_node(raw))
             except RemoteProtocolError:
                 continue
         own = [record for record in records if record.value.node_key == self._context.key]
@@ -219,7 +219,7 @@ class State:
             host=config.host,
             via=self._parts.reaching.via(),
         )
-        self._own_record = self._parts.verify_record(envelope.to_bytes())
+        self._own_record = self._parts.owners.verify_node(envelope.to_bytes())
         self._parts.membership.own_record(self._own_record)
 
     # Events of the driver.
@@ -234,7 +234,7 @@ class State:
             raise LocalProtocolError("a second connection of one peer", where=event.peer.hex())
         try:
             trust, news = self._parts.owners.learn(event.charters)
-            record = self._parts.verify_record(event.record)
+            record = self._parts.owners.verify_node(event.record)
         except RemoteProtocolError as error:
             # The handshake verified both, so only time or a rival charter came between.
             context.refuse(event.peer, error.violation, str(error))
@@ -341,7 +341,7 @@ class State:
                 self._parts.pulls.settled(index, key)
             self._parts.publishing.renew(index)
         held = {owner for index in self._parts.indexes.values() for owner in index.owners_held()}
-        self._parts.owners.make_room({self._owner, *held, *self._parts.membership.owners_known()})
+        self._parts.owners.make_room({self._owner, *held, *self._parts.membership.view.owners()})
         record = self._own_record
         renewal = (
             record is not None and self._context.wall - record.value.issued >= NODE_RECORD_RENEWAL_SECONDS

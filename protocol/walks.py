@@ -1,8 +1,8 @@
 """Walks: how the record of a newcomer gets to a node anywhere in the network, which dials it.
 
 Theory of operation. Who is dialled by a newcomer that has no other link sends its record over links chosen at
-random (HyParView's forward join). :mod:`.membership` begins walks and ends them; this module takes the steps in
-between: it verifies what came.
+random (HyParView's forward join). :mod:`.membership` begins walks and ends them; this module takes the steps
+in between: it verifies what came.
 
 Rules of this file:
 

@@ -28,10 +28,11 @@ TIME_SHARED_SECONDS = 3600
 
 PLACES = (
     ("skerry.protocol.conversation.open_envelope", 0),
-    ("skerry.protocol.conversation.verify_node_record", 3),
+    ("skerry.protocol.owners.verify_node_record", 3),
     ("skerry.protocol.conversation.verify_card", 0),
     ("skerry.protocol.index.verify_head", 3),
     ("skerry.protocol.index.open_envelope", 0),
+    ("skerry.protocol.owners.open_envelope", 0),
     ("skerry.protocol.owners.verify_chain", 2),
 )
 """Where a function is used, and which argument (counted from 1) is the wall clock; 0 for none."""
