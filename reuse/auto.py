@@ -33,6 +33,7 @@ import numpy as np
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from skerry.errors import SkerryError
+from skerry.spec.kinds import rows_of
 from skerry.spec.rkme import Rkme
 from skerry.spec.shift import SHIFT_MAX, shift
 
@@ -153,9 +154,9 @@ class AutoReuse(Reuser):
         if not self._folds(labels):
             return "there were too few labels to compare with"
         requirement = self._searched_with()
-        if requirement is None or requirement.kind != "table":
+        if requirement is None:
             return ""
-        moved = shift(requirement, rows)
+        moved = shift(requirement, np.asarray(rows_of(rows, requirement), np.float64))
         if moved <= SHIFT_MAX:
             return ""
         return (

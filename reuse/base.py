@@ -27,7 +27,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from skerry.errors import SpecificationError
-from skerry.spec.fit import fit_table
+from skerry.spec.kinds import fit_like
 from skerry.spec.rkme import Rkme
 
 from .estimators import BaseEstimator
@@ -254,14 +254,15 @@ def requirement_of(reuser: Reuser, given: Rkme | None, rows: Array | None) -> Rk
     known: Rkme | None = given or getattr(reuser.learnwares, "requirement", None)
     if known is not None:
         return known
-    if rows is None or rows.ndim != 2:
+    specified = [member.rkme for member in reuser.learnwares_ if member.rkme is not None]
+    if rows is None or not specified:
         raise SpecificationError(
             f"{type(reuser).__name__} needs to know the searcher's data",
-            why="neither a table nor a requirement was given",
+            why="neither rows nor a requirement were given",
             todo="Pass rows to fit(), or requirement=, the specification of the data",
             code="E-REUSE-REQUIREMENT",
         )
-    return fit_table(rows)
+    return fit_like(rows, specified[0])
 
 
 def labels_needed(reuser: Reuser) -> SpecificationError:

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from skerry.spec.kinds import rows_of
 from skerry.spec.metric import Scale
 from skerry.spec.mixing import mix, responsibility
 from skerry.spec.ranking import rank
@@ -232,4 +233,5 @@ class Routed(Specified):
         return prior
 
     def _shares(self, rows: Array) -> Floats:
-        return np.asarray(responsibility(rows, self._rkmes(), self.weights_, self.scale_))
+        rkmes = self._rkmes()
+        return np.asarray(responsibility(rows_of(rows, rkmes[0]), rkmes, self.weights_, self.scale_))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier
 
+from skerry.spec.kinds import rows_of
 from skerry.spec.rkme import Rkme
 
 from .inputs import Array
@@ -83,5 +84,5 @@ class JobSelector(Specified):
         return max(HERDED_ROWS_MIN, round(self.herded * weight))
 
     def _shares(self, rows: Array) -> Floats:
-        chosen = self.selector_.predict(rows)
+        chosen = self.selector_.predict(rows_of(rows, self._rkmes()[0]))
         return np.asarray(chosen[:, None] == np.arange(len(self.learnwares_)), dtype=np.float64)

@@ -24,6 +24,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Tags
 
 from skerry.errors import SpecificationError
+from skerry.spec.kinds import rows_of
+from skerry.spec.rkme import Rkme
 
 from .base import Reuser, class_union, is_classifying, labels_needed
 from .inputs import Array
@@ -57,7 +59,8 @@ class Stacked(Reuser):
         if is_classifying(self):
             self.classes_: Array = np.unique(labels)
         model = linear_model(labels, classify=is_classifying(self))
-        pipeline = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), model)
+        scaler = StandardScaler() if self._scaled(rows) else "passthrough"
+        pipeline = make_pipeline(SimpleImputer(keep_empty_features=True), scaler, model)
         self.model_: Any = pipeline.fit(self._features(rows), labels)
         return self
 
@@ -68,6 +71,10 @@ class Stacked(Reuser):
 
     def _features(self, rows: Array) -> Floats:
         raise NotImplementedError
+
+    def _scaled(self, rows: Array) -> bool:  # noqa: ARG002 - one signature
+        """Return whether every feature is brought to spread 1."""
+        return True
 
     def _answers(self, X: Any) -> Floats:
         features = self._features(self._rows(X))
@@ -101,10 +108,11 @@ class Stacking(Stacked):
 
 
 class FeatureAugment(Stacked):
-    """A linear model on the searcher's columns augmented by the learnwares' answers; tables only.
+    """A linear model on the searcher's columns augmented by the learnwares' answers.
 
     The reuse of a model's output as a feature is described in Tan, Liu, Bi, Tan, Zhou et al., "Beimingwu: A
-    learnware dock system", KDD 2024.
+    learnware dock system", KDD 2024. Texts and images have no columns; the features that their specification
+    is made of stand for them, and hundreds of those leave room for one pooled answer of all learnwares only.
 
     Parameters
     ----------
@@ -113,14 +121,38 @@ class FeatureAugment(Stacked):
     """
 
     def _features(self, rows: Array) -> Floats:
-        if rows.ndim != 2:
-            raise SpecificationError(
-                "Only tables can be augmented",
-                why="texts and images have no columns",
-                todo="Use Stacking",
-                code="E-REUSE-TABLE",
-            )
-        return np.hstack([rows, self._outputs(rows)])
+        like = self._specified()
+        if like is None or like.kind == "table":
+            if rows.ndim != 2:
+                raise SpecificationError(
+                    "Texts and images can be augmented only by the features of a specification",
+                    why="no learnware has a specification of texts or images",
+                    todo="Use Stacking",
+                    code="E-REUSE-TABLE",
+                )
+            return np.hstack([rows, self._outputs(rows)])
+        pooled = self._pooled(rows) if is_classifying(self) else self._outputs(rows)
+        return np.hstack([pooled, EXTRACTED_LENGTH * rows_of(rows, like)])
+
+    def _scaled(self, rows: Array) -> bool:  # noqa: ARG002 - one signature
+        like = self._specified()
+        return like is None or like.kind == "table" or not is_classifying(self)
+
+    def _specified(self) -> Rkme | None:
+        """Return a specification of the learnwares' kind of data."""
+        return next((member.rkme for member in self.learnwares_ if member.rkme is not None), None)
+
+    def _pooled(self, rows: Array) -> Floats:
+        """Return the mean of the learnwares' log-probabilities over the classes that any of them knows."""
+        classes = class_union(self.learnwares_)
+        pooled = np.zeros((len(rows), len(classes)))
+        for member in self.learnwares_:
+            pooled += np.log(self._member_answer(member, rows, classes) + PROBABILITY_FLOOR)
+        return pooled / len(self.learnwares_)
+
+
+EXTRACTED_LENGTH = 3.0
+"""Length of a text's or image's features beside pooled log-probabilities, whose spread is about 3."""
 
 
 def linear_model(labels: Array, *, classify: bool) -> BaseEstimator:

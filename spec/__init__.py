@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .image import fit_image, image_features
     from .index import SketchIndex
     from .island import Column, Island
+    from .kinds import fit_like, rows_of
     from .labels import ExpectedLoss, Labelled, expected_loss, weigh_labels
     from .merging import fit_chunks, merge
     from .metric import Scale, kernel_cosine, mmd2
@@ -69,6 +70,7 @@ _HOMES = {
     "exposure": "exposing",
     "fit_chunks": "merging",
     "fit_image": "image",
+    "fit_like": "kinds",
     "fit_table": "fit",
     "fit_text": "text",
     "image_features": "image",
@@ -85,6 +87,7 @@ _HOMES = {
     "reference_search": "reference_market",
     "require_no_copies": "exposing",
     "responsibility": "mixing",
+    "rows_of": "kinds",
     "sketch_of": "sketch",
     "text_features": "text",
     "unreduced": "fit",
@@ -124,6 +127,7 @@ __all__ = [
     "exposure",
     "fit_chunks",
     "fit_image",
+    "fit_like",
     "fit_table",
     "fit_text",
     "image_features",
@@ -140,6 +144,7 @@ __all__ = [
     "reference_search",
     "require_no_copies",
     "responsibility",
+    "rows_of",
     "sketch_of",
     "text_features",
     "unreduced",

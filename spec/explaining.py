@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .backend import filled
+from .island import Kind
 from .limits import BLOCK_FLOATS_MAX, NOISE_ROWS_MAX, NOISE_SPLITS
 from .metric import Scale, inner, kernel_block, kernel_cosine, median_gamma, mmd2, require_comparable
 from .mixing import scale_of_rows
@@ -98,7 +99,7 @@ class Explanation:
     uncovered_rate: float | None
 
 
-def noise_floor(data: Rkme | Any, seed: int = 0) -> NoiseFloor:
+def noise_floor(data: Rkme | Any, seed: int = 0, *, kind: Kind = "table") -> NoiseFloor:
     """Return the noise floor of a searcher's data.
 
     Parameters
@@ -109,6 +110,8 @@ def noise_floor(data: Rkme | Any, seed: int = 0) -> NoiseFloor:
         difference real that is not.
     seed
         Seed of the draws.
+    kind
+        What the rows are; those of texts and images are features (see ``kinds.py``).
 
     Raises
     ------
@@ -121,7 +124,7 @@ def noise_floor(data: Rkme | Any, seed: int = 0) -> NoiseFloor:
         rows, count = scale.embed_rkme(data), len(data)
     else:
         values = read_table(data).values
-        scale, count = scale_of_rows(values), len(values)
+        scale, count = scale_of_rows(values, unit_rows=kind != "table"), len(values)
         chosen = rng.choice(count, min(count, NOISE_ROWS_MAX), replace=False)
         rows = filled(scale, values[chosen], np.float64)
     if len(rows) < 4:

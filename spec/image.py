@@ -14,6 +14,7 @@ channels. One image makes one point, which *is* that image's row and must not be
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -55,7 +56,8 @@ def fit_image(
     extractor
         A short name, ``"patches"``, or an extractor's id.
     white
-        The value of white; 255 for integers and 1 for floats when None.
+        The value of white; 255 for integers and 1 for floats when None. It is kept in ``meta["white"]``, so
+        that images to predict are read alike.
     seed
         Seed of the sample and the first points.
     device
@@ -68,7 +70,8 @@ def fit_image(
     """
     rows = image_features(images, extractor, white=white)
     island = Island("image", None, rows.shape[1], _extractor(extractor).id)
-    return fit_rows(rows, island, size, seed=seed, device=device)
+    rkme = fit_rows(rows, island, size, seed=seed, device=device)
+    return rkme if white is None else replace(rkme, meta={**rkme.meta, "white": float(white)})
 
 
 def image_features(images: Any, extractor: str = "patches", *, white: float | None = None) -> Floats:

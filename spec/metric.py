@@ -147,13 +147,19 @@ def mmd2(requirement: Rkme, candidate: Rkme, metric: Metric = "searcher") -> flo
         What is compared with it.
     metric
         ``"searcher"``, or ``"reference"`` for the reference engine's gamma = 0.1 on raw columns, where tiny
-        negative values from rounding are kept as that engine keeps them.
+        negative values from rounding are kept as that engine keeps them; of that engine's image files, its
+        kernel of a convolutional network.
 
     Raises
     ------
     SpecificationError
         When the two are of different islands and no bridge was built, or the metric is unknown.
     """
+    if metric == "reference" and requirement.kind == "image":
+        from .reference_images import image_mmd2
+
+        require_comparable(requirement, candidate)
+        return image_mmd2(requirement, candidate)
     scale = scale_for(requirement, metric)
     require_comparable(requirement, candidate)
     x, z = scale.embed_rkme(requirement), scale.embed_rkme(candidate)
@@ -187,6 +193,14 @@ def scale_for(requirement: Rkme, metric: Metric) -> Scale:
     if metric == "searcher":
         return Scale.of(requirement)
     if metric == "reference":
+        if requirement.kind == "image":
+            raise SpecificationError(
+                "The reference engine's image metric compares two specifications at a time",
+                where="metric",
+                why="it is no Gaussian kernel, and half a second a pair",
+                todo="Use skerry.spec.mmd2",
+                code="E-SPEC-METRIC",
+            )
         return Scale.reference(requirement.dimension)
     raise SpecificationError(
         "The metric is unknown",

@@ -19,7 +19,7 @@ And the *responsibility* of a member for a row x: its share of the mixture's ker
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -126,7 +126,8 @@ def responsibility(
     Parameters
     ----------
     X
-        (n, d) rows in the requirement's columns; missing values stand at the column's location.
+        (n, d) rows in the requirement's columns; missing values stand at the column's location. Of texts and
+        images the features (see ``kinds.py``).
     rkmes, weights
         The m members of a mix and their weights.
     scale
@@ -144,7 +145,7 @@ def responsibility(
     """
     values = read_table(X).values
     _validate_members(values.shape[1], rkmes, weights)
-    scale = scale or scale_of_rows(values)
+    scale = scale or scale_of_rows(values, unit_rows=rkmes[0].kind != "table")
     rows = filled(scale, values, np.float64)
     stacked, point_weights, starts = stack(rkmes, scale)
     mass = point_weights * np.repeat(np.asarray(weights, np.float64), np.diff([*starts, len(stacked)]))
@@ -159,13 +160,16 @@ def responsibility(
     return shares
 
 
-def scale_of_rows(values: Floats) -> Scale:
-    """Return the metric that rows (n, d) of a table set, as if they were an RKME's points."""
-    scale = column_scale(marginals_of(values))
+def scale_of_rows(values: Floats, *, unit_rows: bool = False) -> Scale:
+    """Return the metric that rows (n, d) set, as if they were an RKME's points."""
+    if unit_rows:
+        scale = Scale.raw(values.shape[1], 1.0, unit_rows=True)
+    else:
+        scale = column_scale(marginals_of(values))
     step = -(-len(values) // NOISE_ROWS_MAX)
     rows = filled(scale, values[::step], np.float64)
-    gamma = median_gamma(rows, np.full(len(rows), 1 / len(rows)))
-    return Scale(scale.location, scale.spread, scale.bound, gamma)
+    gamma = median_gamma(rows, np.full(len(rows), 1 / len(rows)), unit_rows=unit_rows)
+    return replace(scale, gamma=gamma)
 
 
 def stack(rkmes: Sequence[Rkme], scale: Scale) -> tuple[Floats, Floats, npt.NDArray[np.intp]]:

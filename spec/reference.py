@@ -1,9 +1,11 @@
-"""The reference engine's table specification file, ``stat.json``, read and written.
+"""The reference engine's specification file, ``stat.json``, read and written.
 
 The engine (``learnware`` 0.3.2) writes compact JSON with ``z`` (K rows of the original feature shape),
 ``beta``, ``gamma``, ``num_points`` and ``type``; its legacy alias ``RKMEStatSpecification`` wrote
-``cuda_idx`` and ``device`` as well and no ``type``. Text and image files of the engine live in spaces that
-its own extractors span; they are no table and are refused here by name.
+``cuda_idx`` and ``device`` as well and no ``type``. A text's rows are embeddings by its own extractor, and
+``language`` lists codes; an image's are images of 32 x 32 in a standardised scale, compared by the kernel of
+``reference_images.py``, with ``n_models`` and ``model_config`` instead of a gamma. Both are islands of their
+own here, since nothing but the engine's own files lies in those spaces.
 
 Points are kept in float64: the engine computes in it, and its distances can only be repeated so.
 """
@@ -17,14 +19,36 @@ import numpy as np
 
 from skerry.errors import SpecificationError
 
-from .island import Island
+from .island import Island, Kind
 from .limits import FLOATS_MAX, REFERENCE_JSON_BYTES_MAX
-from .rkme import Floats, Rkme
+from .rkme import Floats, Rkme, Scalar
 
 REFERENCE_GAMMA: Final = 0.1
 """The engine's only kernel width; it compares specifications with it whatever their own says."""
 
 TABLE_TYPES: Final = ("RKMETableSpecification", "RKMEStatSpecification")
+TEXT_TYPE: Final = "RKMETextSpecification"
+IMAGE_TYPE: Final = "RKMEImageSpecification"
+
+TEXT_EXTRACTOR: Final = "learnware/paraphrase-multilingual-MiniLM-L12-v2"
+"""The engine's sentence embeddings, 384 columns, not normalised."""
+
+IMAGE_EXTRACTOR: Final = "learnware/RKMEImageSpecification/1"
+"""The engine's standardised images of 32 x 32."""
+
+IMAGE_SIDE: Final = 32
+
+_IMAGE_FIELDS: Final = {
+    "RKME_IMAGE_VERSION": 1,
+    "msg": None,
+    "n_models": 16,
+    "model_config": {"k": 2, "mu": 0, "sigma": None, "net_width": 128, "net_depth": 3},
+}
+"""What the engine writes into every image file; the depth is that of the kernel."""
+
+
+class _ModelConfig(msgspec.Struct):
+    net_depth: int = 3
 
 
 class _StatJson(msgspec.Struct):
@@ -33,23 +57,17 @@ class _StatJson(msgspec.Struct):
     gamma: float = REFERENCE_GAMMA
     num_points: int | None = None
     type: str = TABLE_TYPES[0]
-
-
-class _StatJsonOut(msgspec.Struct):
-    z: object
-    beta: list[float]
-    gamma: float
-    num_points: int
-    type: str
+    language: list[str] = []
+    model_config: _ModelConfig = msgspec.field(default_factory=_ModelConfig)
 
 
 def read_stat_json(text: bytes) -> Rkme:
-    """Return the table RKME in the bytes of a ``stat.json``; its columns have no names.
+    """Return the RKME in the bytes of a ``stat.json``; its columns have no names.
 
     Raises
     ------
     SpecificationError
-        When it is too large, malformed, no table, or holds values that no RKME may have.
+        When it is too large, malformed, of an unknown type, or holds values that no RKME may have.
     """
     if len(text) > REFERENCE_JSON_BYTES_MAX:
         raise _refusal("bytes", f"{len(text)} bytes, at most {REFERENCE_JSON_BYTES_MAX} are allowed")
@@ -58,17 +76,20 @@ def read_stat_json(text: bytes) -> Rkme:
         nested = msgspec.json.decode(document.z, type=list[object])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise _refusal("bytes", str(error)) from error
-    if document.type not in TABLE_TYPES:
-        raise _refusal("type", f"{document.type!r} is none of {', '.join(TABLE_TYPES)}")
     points = _points(nested)
     flat = points.reshape(len(points), -1)
+    kind = _kind(document, points)
+    meta: dict[str, Scalar] = {} if document.num_points is None else {"num_points": document.num_points}
+    if document.language:
+        meta["languages"] = " ".join(document.language)
+    extractor = {"table": "", "text": TEXT_EXTRACTOR, "image": IMAGE_EXTRACTOR}[kind]
     return Rkme(
         points=flat,
         weights=np.asarray(document.beta, np.float64),
-        island=Island("table", None, flat.shape[1]),
-        gamma=document.gamma,
+        island=Island(kind, None, flat.shape[1], extractor),
+        gamma=None if kind == "image" else document.gamma,
         shape=points.shape[1:],
-        meta={} if document.num_points is None else {"num_points": document.num_points},
+        meta=meta,
     )
 
 
@@ -76,18 +97,49 @@ def write_stat_json(rkme: Rkme) -> bytes:
     """Return the bytes of a ``stat.json`` that the engine loads.
 
     An RKME without a gamma of its own is written with the engine's 0.1, which the engine would use anyway.
-    ``num_points`` is 0 unless the RKME carries it: the size of the data is not published.
+    ``num_points`` is 0 unless the RKME carries it: the size of the data is not published. Texts and images
+    can be written only where the engine's own files were read: it knows no other features.
+
+    Raises
+    ------
+    SpecificationError
+        When its rows are features that the engine does not know.
     """
-    if rkme.kind != "table":
-        raise _refusal("kind", f"a table is needed, this is {rkme.kind}")
-    document = _StatJsonOut(
-        z=rkme.points.astype(np.float64).reshape(len(rkme), *rkme.shape).tolist(),
-        beta=rkme.weights.tolist(),
-        gamma=rkme.gamma if rkme.gamma is not None else REFERENCE_GAMMA,
-        num_points=int(rkme.meta.get("num_points", 0)),
-        type=TABLE_TYPES[0],
-    )
+    own = {"table": "", "text": TEXT_EXTRACTOR, "image": IMAGE_EXTRACTOR}[rkme.kind]
+    if rkme.island.extractor != own:
+        raise _refusal(
+            "extractor", f"the engine compares {rkme.kind}s by {own!r} alone, not {rkme.island.extractor!r}"
+        )
+    document: dict[str, object] = {
+        "z": rkme.points.astype(np.float64).reshape(len(rkme), *rkme.shape).tolist(),
+        "beta": rkme.weights.tolist(),
+    }
+    if rkme.kind == "image":
+        document |= {**_IMAGE_FIELDS, "type": IMAGE_TYPE}
+    else:
+        document["gamma"] = rkme.gamma if rkme.gamma is not None else REFERENCE_GAMMA
+        document["num_points"] = int(rkme.meta.get("num_points", 0))
+        document["type"] = TABLE_TYPES[0] if rkme.kind == "table" else TEXT_TYPE
+    if rkme.kind == "text":
+        document["language"] = str(rkme.meta.get("languages", "")).split()
     return msgspec.json.encode(document)
+
+
+def _kind(document: _StatJson, points: Floats) -> Kind:
+    """Return the kind of data of a file, whose points must have the shape that the engine gives it."""
+    if document.type in TABLE_TYPES:
+        return "table"
+    if document.type == TEXT_TYPE:
+        return "text"
+    if document.type != IMAGE_TYPE:
+        raise _refusal(
+            "type", f"{document.type!r} is none of {', '.join((*TABLE_TYPES, TEXT_TYPE, IMAGE_TYPE))}"
+        )
+    if points.ndim != 4 or points.shape[2:] != (IMAGE_SIDE, IMAGE_SIDE):
+        raise _refusal("z", f"shape {points.shape[1:]}; an image has channels x {IMAGE_SIDE} x {IMAGE_SIDE}")
+    if document.model_config.net_depth != 3:
+        raise _refusal("model_config.net_depth", f"{document.model_config.net_depth}; 3 is known")
+    return "image"
 
 
 def _points(nested: list[object]) -> Floats:
@@ -103,7 +155,7 @@ def _points(nested: list[object]) -> Floats:
 
 def _refusal(where: str, why: str) -> SpecificationError:
     return SpecificationError(
-        "The file is no table specification of the reference engine",
+        "The file is no specification of the reference engine",
         where=where,
         why=why,
         code="E-SPEC-REFERENCE",

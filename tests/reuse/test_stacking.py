@@ -76,7 +76,7 @@ def test_few_labels_of_one_class_do_not_stop_it() -> None:
     assert Stacking([as_estimator(model)]).fit(X, y).predict_proba(X).shape == (20, 2)
 
 
-def test_texts_can_be_stacked_but_not_augmented() -> None:
+def test_texts_can_be_stacked_but_not_augmented_without_a_specification() -> None:
     class Length:
         def predict(self, X: Any) -> Any:
             return np.array([float(len(text)) for text in X])

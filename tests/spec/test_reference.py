@@ -70,7 +70,8 @@ def test_ours_is_written_with_the_engines_gamma_and_without_the_size_of_the_data
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"type": "RKMEImageSpecification"}, "type"),
+        ({"type": "RKMEVideoSpecification"}, "type"),
+        ({"type": "RKMEImageSpecification"}, "z"),
         ({"type": "subprocess.check_output"}, "type"),
         ({"z": [[1, 2], [3]]}, "z"),
         ({"z": [[1, "x"], [3, 4]]}, "z"),
@@ -103,6 +104,6 @@ def test_any_bytes_are_refused_cleanly(text: bytes) -> None:
         Rkme.from_reference_json(text)
 
 
-def test_only_tables_are_written() -> None:
-    with pytest.raises(SpecificationError, match="kind"):
+def test_features_that_the_engine_does_not_know_are_not_written() -> None:
+    with pytest.raises(SpecificationError, match="extractor"):
         Rkme(np.ones((1, 2)), np.ones(1), Island("text", None, 2, "x")).to_reference_json()
