@@ -189,6 +189,9 @@ class AutoReuse(Reuser):
         unusable = set() if any(tunable(member) for member in self.learnwares_) else {"FineTune"}
         if any(member.rkme is None for member in self.learnwares_):
             unusable |= {"Routed", "Weighted", "JobSelector"}
+        elif any(member.rkme.kind != "table" for member in self.learnwares_ if member.rkme is not None):
+            # Rows drawn in hundreds of columns take minutes, and pooling was never behind selection there.
+            unusable |= {"JobSelector"}
         return {name: maker for name, maker in makers.items() if name not in unusable}
 
     def _trials(self, candidates: dict[str, Maker], rows: Array, labels: Array) -> list[Trial]:

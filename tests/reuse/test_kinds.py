@@ -18,7 +18,6 @@ from skerry.reuse import (
     AutoReuse,
     Average,
     FeatureAugment,
-    JobSelector,
     Learnware,
     Routed,
     Weighted,
@@ -54,7 +53,6 @@ def text_market() -> list[Learnware]:
 MAKERS: list[Callable[[Any], Reuser]] = [
     Routed,
     Weighted,
-    JobSelector,
     AutoReuse,
     lambda market: AutoReuse(market, requirement=fit_text(texts_of(list(TOPICS), 40, 9)[0])),
 ]
