@@ -9,7 +9,9 @@ Rules of this file:
 1. Effects are carried out in order, and what is to be stored is on the disk before a later effect begins.
    Stores that follow each other are one transaction.
 2. No decision is taken here: the driver does not look into frames and records.
-3. Frames wait for their place in the queue, and so does the peer behind them; timers, dials and requests
+3. While the disk is full nothing happens but waiting for room: peers are slowed down by back pressure, the
+   API still answers, and nothing is acknowledged.
+4. Frames wait for their place in the queue, and so does the peer behind them; timers, dials and requests
    are few by themselves and never wait.
 """
 
@@ -23,10 +25,16 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from skerry.errors import Refused, Unavailable
+from skerry.errors import Refused, StorageError, Unavailable
 from skerry.protocol import effects, events
 
-from .limits import FRAMES_UNHANDLED_MAX, PUBLISH_SECONDS_MAX, STORE_BATCH_MAX, TIMERS_MAX
+from .limits import (
+    FRAMES_UNHANDLED_MAX,
+    PUBLISH_SECONDS_MAX,
+    STORE_BATCH_MAX,
+    STORE_RETRY_SECONDS,
+    TIMERS_MAX,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -186,10 +194,25 @@ class Driver:
 
     async def _write(self, stored: list[effects.StoreOperation]) -> None:
         if stored:
-            await self._store.write(tuple(stored))
+            await self._stored(tuple(stored))
             for operation in stored:
                 self._on_stored(operation)
             stored.clear()
+
+    async def _stored(self, operations: tuple[effects.StoreOperation, ...]) -> None:
+        """Have operations on the disk; while that is full, wait and try again: nothing later may happen."""
+        while True:
+            try:
+                await self._store.write(operations)
+            except StorageError as error:
+                if error.code != "E-STORAGE-FULL":
+                    raise
+                log.error(  # noqa: TRY400 - no bug, and no traceback
+                    "the disk is full, so the node stands still", where=error.where, why=error.why
+                )
+                await asyncio.sleep(STORE_RETRY_SECONDS)
+            else:
+                return
 
     def _carry_out(self, effect: effects.Effect) -> None:
         assert self._transport is not None

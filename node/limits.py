@@ -116,6 +116,9 @@ FETCH_FAILURE_SECONDS: Final = 15.0
 STORE_BATCH_MAX: Final = 256
 """Effects written in one transaction at most."""
 
+STORE_RETRY_SECONDS: Final = 2.0
+"""Pause before writing to a full disk is tried again."""
+
 TIMERS_MAX: Final = 65536
 """Timers pending at one time; the state machine has one for each name and bounds the names."""
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -223,9 +223,15 @@ class Publisher:
         if request.checks is not None:
             await self._store.put_checks(card, request.slug, msgspec.json.encode(request.checks))
 
-    def _temporary(self) -> tempfile._TemporaryFileWrapper[bytes]:
+    @contextmanager
+    def _temporary(self) -> Iterator[tempfile._TemporaryFileWrapper[bytes]]:
         with _storage_errors(self._blobs.folder):
-            return tempfile.NamedTemporaryFile(dir=self._blobs.folder, prefix=UPLOAD_PREFIX)
+            file = tempfile.NamedTemporaryFile(dir=self._blobs.folder, prefix=UPLOAD_PREFIX)  # noqa: SIM115 - closed below
+        try:
+            yield file
+        finally:
+            with suppress(OSError):  # closing flushes: on a full disk it fails once more
+                file.close()
 
     def _live(self, slug: str) -> Entry | None:
         if not slug.isascii():

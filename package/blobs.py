@@ -15,6 +15,7 @@ a leaf list can be served without hashing the blob again. Rules:
 from __future__ import annotations
 
 import os
+import stat
 import struct
 import tempfile
 import time
@@ -82,7 +83,10 @@ class BlobStore:
 
     def exists(self, root: bytes) -> bool:
         """Return whether the blob is here, whole."""
-        return self.path(root).is_file()
+        try:
+            return stat.S_ISREG(self.path(root).lstat().st_mode)
+        except OSError:
+            return False
 
     def path(self, root: bytes) -> Path:
         """Return where the blob lies or would lie."""
@@ -90,9 +94,9 @@ class BlobStore:
         return self.folder / name[:2] / name
 
     def open(self, root: bytes) -> BinaryIO:
-        """Open the blob for reading."""
+        """Open the blob for reading; a link in its place, which could lead anywhere, is no blob."""
         try:
-            return self.path(root).open("rb")
+            return os.fdopen(os.open(self.path(root), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
         except OSError as error:
             raise StorageError(
                 "The blob is not in the store",

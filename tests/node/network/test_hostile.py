@@ -2,127 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
+import http.client
 import os
 import random
-import secrets
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 
-from skerry.node.folder import Folder
-from skerry.node.keys import Keyring, initialise
-from skerry.node.network.tls import PinnedClient, client_context
-from skerry.protocol.card import Blob, Card, card_hash
-from skerry.protocol.catalogue import Catalogue, Entry
-from skerry.protocol.head import make_head
-from skerry.protocol.hello import Handshake, Identity, PeerIdentity, Role
+from skerry.node.network.tls import client_context
+from skerry.package.blobs import BlobStore
 from skerry.protocol.limits import FRAME_BYTES_MAX
 from skerry.protocol.messages import MESSAGE, News
-from skerry.protocol.node_record import make_node_record
-from tests.node.processes import NodeProcess, eventually, nodes
+from tests.node.network.siege import API_MEDIAN_MS_MAX, RESIDENT_MB_MAX, besiege
+from tests.node.network.stranger import Stranger
+from tests.node.processes import NodeProcess, eventually, nodes, specification
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(90)]
-
-
-class Stranger:
-    """A client of the gossip protocol with an identity of its own, that sends what it is told to."""
-
-    def __init__(self, folder: Path) -> None:
-        self.keyring: Keyring = initialise(Folder(folder), "Stranger")
-        record = make_node_record(
-            self.keyring.signer,
-            owner=self.keyring.owner,
-            seq=1,
-            issued=int(time.time()),
-            certificate=self.keyring.certificate,
-        )
-        self.identity = Identity(self.keyring.signer, self.keyring.charters, record.to_bytes())
-
-    def say(self, bootstrap: str, *frames: bytes, spoil: Callable[[bytes], bytes] = bytes) -> None:
-        """Shake hands, send the frames, and wait until the node closes or a moment has passed."""
-        asyncio.run(self._say(bootstrap, frames, spoil))
-
-    async def _say(self, bootstrap: str, frames: tuple[bytes, ...], spoil: Callable[[bytes], bytes]) -> None:
-        address, _, pin = bootstrap.partition("#")
-        certificate = bytes.fromhex(pin)
-        client = PinnedClient(client_context(), certificate, aiohttp.ClientTimeout(total=10))
-        try:
-            socket = await client.websocket(f"wss://{address}/gossip", 2 * FRAME_BYTES_MAX)
-            if await self._shake_hands(socket, certificate, spoil):
-                for frame in frames:
-                    await socket.send_bytes(frame)
-            try:
-                async with asyncio.timeout(1.0):
-                    while not socket.closed:
-                        await socket.receive()
-            except TimeoutError:
-                await socket.close()
-        finally:
-            await client.aclose()
-            await asyncio.sleep(0.1)  # aiohttp's advice: TLS connections close a little later
-
-    async def _shake_hands(
-        self, socket: aiohttp.ClientWebSocketResponse, certificate: bytes, spoil: Callable[[bytes], bytes]
-    ) -> bool:
-        handshake = Handshake(
-            Role.CLIENT,
-            self.identity,
-            network="skerry",
-            binding=certificate,
-            nonce=secrets.token_bytes(32),
-            now=int(time.time()),
-        )
-        await socket.send_bytes(handshake.start())
-        proof = handshake.receive(await socket.receive_bytes())
-        assert isinstance(proof, bytes)
-        await socket.send_bytes(spoil(proof))
-        if spoil is not bytes:
-            return False
-        return isinstance(handshake.receive(await socket.receive_bytes()), PeerIdentity)
-
-    def news(self, slug: str) -> News:
-        """Return genuine news of one card."""
-        card = Card(
-            owner=self.keyring.owner,
-            slug=slug,
-            version=1,
-            name="A stranger's model",
-            summary="",
-            data="Table",
-            task="Others",
-            library="Others",
-            scenarios=(),
-            license="MIT",
-            tags=(),
-            language="",
-            classes=0,
-            island=b"i" * 32,
-            dimension=1,
-            sketch_version=1,
-            sketch=bytes(256),
-            means=bytes(4),
-            spreads=bytes(4),
-            specification=Blob(b"s" * 32, 10),
-            package=Blob(b"p" * 32, 10),
-            lane="python",
-            published=int(time.time()),
-        )
-        raw = card.to_bytes()
-        catalogue = Catalogue.build([Entry(card.id, card.island, card_hash(raw))])
-        head = make_head(
-            self.keyring.signer,
-            owner=self.keyring.owner,
-            epoch=1,
-            seq=1,
-            root=catalogue.root,
-            count=catalogue.count,
-            issued=int(time.time()),
-        )
-        return News(head.to_bytes(), 0, (raw,), ())
 
 
 @pytest.fixture
@@ -185,3 +81,39 @@ def test_a_spoilt_proof_is_refused_by_name(node: NodeProcess, tmp_path: Path) ->
     eventually("the second is named", lambda: "violation=malformed" in node.said())
     assert node.said().count("handshake refused") == 2
     assert node.status().peers_known == 0
+
+
+def test_what_is_no_proof_is_refused_every_time(node: NodeProcess, tmp_path: Path) -> None:
+    tricks = ("wrong_certificate", "stolen_record", "replay", "versions", "ranges")
+    siege = besiege(node, tmp_path, dict.fromkeys(tricks, 8))
+    assert siege.outcomes == {name: {"tried": 8, "refused": 8} for name in tricks}
+    assert node.status().cards == 0
+
+
+def test_the_local_api_answers_while_the_node_is_under_siege(node: NodeProcess, tmp_path: Path) -> None:
+    """All floods at once, smaller than those of ``bench.node --only hostile``."""
+    floods = {"malformed": 2_000, "half_open": 300, "flood": 960, "giants": 50}
+    siege = besiege(node, tmp_path, floods)
+    print(siege)
+    assert siege.outcomes["malformed"]["frames"] == 2_000
+    assert siege.api_median_ms < API_MEDIAN_MS_MAX
+    assert siege.resident_mb_max < RESIDENT_MB_MAX
+    node.publish("ward", specification(1), b"package")  # and goes on afterwards
+    eventually("no connection is left over", lambda: node.status().peers_connected == 0)
+
+
+def test_a_link_in_the_place_of_a_blob_leads_nowhere(node: NodeProcess, tmp_path: Path) -> None:
+    receipt = node.publish("ward", specification(1), b"package" * 1000)
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret " * 1000)
+    path = BlobStore(node.folder / "blobs").path(bytes.fromhex(receipt.card.package))
+    path.unlink()
+    path.symlink_to(secret)
+    connection = http.client.HTTPSConnection(
+        node.bootstrap.partition("#")[0], context=client_context(), timeout=10
+    )
+    for name in (f"/blob/{receipt.card.package}", f"/blob/{receipt.card.package}/leaves"):
+        connection.request("GET", name)
+        response = connection.getresponse()
+        assert (response.status, b"secret" in response.read()) == (404, False)
+    connection.close()
