@@ -164,7 +164,9 @@ class Download:
             size = self._partial.tree.size
             first, last = run.start * LEAF_BYTES, min(run.stop * LEAF_BYTES, size) - 1
             path = f"{place.source.prefix}/blob/{self._partial.tree.root.hex()}"
-            connection.request("GET", path, headers={"Range": f"bytes={first}-{last}"})
+            connection.request(
+                "GET", path, headers={"Range": f"bytes={first}-{last}", **bearer(place.source)}
+            )
             response = connection.getresponse()
             expect(response, place.address, *(WHOLE if last - first + 1 == size else _PART))
             for index in run:
@@ -226,6 +228,11 @@ class Download:
                 place.usable = False
                 place.failure = place.failure or _unverified(place.address, "it sent wrong leaves elsewhere")
                 _cut(place)
+
+
+def bearer(source: Source) -> dict[str, str]:
+    """Return the header that shows the owner's node for whose people this is; none for what is public."""
+    return {"Authorization": f"Bearer {source.token}"} if source.token else {}
 
 
 def expect(response: http.client.HTTPResponse, address: str, *statuses: int) -> None:

@@ -28,7 +28,7 @@ from skerry.protocol.api import Source
 from skerry.protocol.errors import RemoteProtocolError
 from skerry.protocol.violations import Violation
 
-from .downloading import FINAL, WHOLE, Download, Place, Progress, expect
+from .downloading import FINAL, WHOLE, Download, Place, Progress, bearer, expect
 from .limits import FETCH_ATTEMPTS_MAX, FETCH_RETRY_SECONDS
 from .owner import connect
 
@@ -113,7 +113,8 @@ def _leaf_list(cache: BlobStore, root: bytes, size: int, places: Sequence[Place]
 def _leaves_from(place: Place, root: bytes, size: int) -> tuple[bytes, ...]:
     connection = connect(place.source, place.address)
     try:
-        connection.request("GET", f"{place.source.prefix}/blob/{root.hex()}/leaves")
+        path = f"{place.source.prefix}/blob/{root.hex()}/leaves"
+        connection.request("GET", path, headers=bearer(place.source))
         response = connection.getresponse()
         expect(response, place.address, *WHOLE)
         raw = response.read(leaf_count(size) * HASH_BYTES + 1)

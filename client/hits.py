@@ -168,9 +168,16 @@ class Hit:
                 return self.download(progress=shown)
         root = bytes.fromhex(self.card.package)
         reported = progress or no_progress
-        path = fetch(self._cache.blobs, root, self.card.package_bytes, self.sources, reported)
+        path = fetch(self._cache.blobs, root, self.card.package_bytes, self._sources(root), reported)
         self._cache.remember(self.answer)
         return path
+
+    def _sources(self, root: bytes) -> list[api.Source]:
+        """Return who serves the package; for a card of a group with the tokens that the node got."""
+        if not self.card.groups or self._cache.blobs.exists(root):
+            return self.sources
+        answer = self._connection.get(f"/cards/{segment(self.card.id)}/sources", api.Sources)
+        return answer.sources
 
     def __sklearn_clone__(self) -> Self:
         """Return this very hit where scikit-learn clones a reuser: a running model cannot be copied."""

@@ -77,6 +77,12 @@ class Words(TypedDict, total=False):
         Unit of a column by its name.
     update
         Replace the live version of the slug.
+    groups
+        The groups that see it, by name or id; without any it is public.
+    public
+        Whether everybody sees it, too; None: as it is for an update, else unless groups are named.
+    package_groups
+        The groups for which the package is kept, though the card is seen by more.
     """
 
     name: Required[str]
@@ -90,6 +96,18 @@ class Words(TypedDict, total=False):
     columns: Sequence[str] | None
     units: dict[str, str]
     update: bool
+    groups: Sequence[str]
+    public: bool | None
+    package_groups: Sequence[str] | None
+
+
+@dataclass(frozen=True)
+class Audience:
+    """To whom a learnware is shown; the attributes are those of :class:`Words`."""
+
+    public: bool | None = None
+    groups: tuple[str, ...] = ()
+    package_groups: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +126,8 @@ class Draft:
         What was found when the package was checked; with its lane.
     summary, update
         See :class:`Words`.
+    audience
+        To whom it is shown.
     """
 
     slug: str
@@ -116,6 +136,7 @@ class Draft:
     checks: api.CheckReport
     summary: str
     update: bool
+    audience: Audience = Audience()
 
     @property
     def lane(self) -> str:
@@ -310,6 +331,16 @@ def _draft(model: Any, X: Any, y: Any, path: Path, words: Words, *, unconfined: 
         checks=_checked(path, X, unconfined=unconfined, step=step),
         summary=words.get("summary") or semantic.description.split("\n")[0],
         update=words.get("update", False),
+        audience=_audience(words),
+    )
+
+
+def _audience(words: Words) -> Audience:
+    kept = words.get("package_groups")
+    return Audience(
+        public=words.get("public"),
+        groups=tuple(words.get("groups") or ()),
+        package_groups=None if kept is None else tuple(kept),
     )
 
 
@@ -364,6 +395,9 @@ def upload(draft: Draft, connection: Connection, progress: Progress = no_progres
         summary=draft.summary,
         update=draft.update,
         checks=draft.checks,
+        public=draft.audience.public,
+        groups=list(draft.audience.groups),
+        package_groups=None if draft.audience.package_groups is None else list(draft.audience.package_groups),
     )
     return connection.post("/learnwares", request, api.PublishReceipt)
 

@@ -34,7 +34,7 @@ from skerry.protocol.hello import Handshake, Role
 from skerry.protocol.state import State
 
 from .api.application import LocalApi
-from .api.groups import GroupRoutes
+from .api.groups import GroupRoutes, SourceRoutes
 from .api.metrics import Metrics
 from .api.network import NetworkRoutes
 from .api.operating import OperatingRoutes
@@ -45,7 +45,7 @@ from .api.tokens import TokenBook, TokenRoutes
 from .api.why import WhyRoutes
 from .audit import AuditLog
 from .config import parse_address
-from .directory import PUBLIC, Directory
+from .directory import Directory
 from .driver import Driver
 from .folder import write_private
 from .groups.parts import GroupParts
@@ -58,7 +58,7 @@ from .network.transport import Transport
 from .network.ways import Proxies
 from .progress import Progress
 from .publishing import Publisher
-from .search.index import CardIndex, OwnBlobs
+from .search.index import CardIndex
 from .search.service import SearchService
 from .search.sketches import Sketches
 from .storage.store import Store
@@ -147,7 +147,6 @@ class Node:
         self._audit = AuditLog(folder.audit)
         self._progress = Progress()
         self._index = CardIndex(self._store.cards)
-        self._own_blobs = OwnBlobs((PUBLIC, self._keyring.signer.public_key))
         self._directory = Directory(self._front.source(self._keyring.signer.public_key))
         self._sketches = Sketches(folder.sketches)
         self._state = self._new_state()
@@ -168,6 +167,7 @@ class Node:
             store=self._store,
             transport=self._transport,
             directory=self._directory,
+            index=self._index,
             mark=folder.incarnation,
         )
         cache = BlobStore(folder.cache)
@@ -175,7 +175,7 @@ class Node:
             self._driver,
             self._transport,
             self._blobs,
-            self._own_blobs.__contains__,
+            self._groups.audience.peer_may_have,
             dialable=bool(self._front.addresses),
         )
         self._specifications = SpecificationCache(
@@ -183,6 +183,7 @@ class Node:
             cache,
             self._index,
             self._directory,
+            self._groups.sources.ready,
             proxies,
             self._ranges,
             pace=Pace(config.transfer.download_bytes_per_second),
@@ -250,7 +251,7 @@ class Node:
         self._transport.add_to(application)
         self._groups.add_to(application)
         limit = self._config.transfer.upload_bytes_per_second
-        BlobRoutes(self._blobs, self._own_blobs.__contains__, limit, self._served).add_to(application)
+        BlobRoutes(self._blobs, self._groups.audience.may_have, limit, self._served).add_to(application)
         if self._config.node.relay:
             RelayRoutes(self._ranges, self._state, self._directory).add_to(application)
         return application
@@ -271,7 +272,14 @@ class Node:
         owner = self._keyring.owner
         tokens = TokenBook(self._folder.tokens)
         publisher = Publisher(
-            owner, self._blobs, self._driver, self._index, self._view, self._store, self._progress
+            owner,
+            self._blobs,
+            self._driver,
+            self._index,
+            self._view,
+            self._store,
+            self._progress,
+            self._groups.visibility,
         )
         return LocalApi(
             tokens=tokens,
@@ -284,6 +292,7 @@ class Node:
                 *WhyRoutes(self._driver).routes(),
                 *TokenRoutes(tokens, self._audit).routes(),
                 *GroupRoutes(self._groups.service, self._audit).routes(),
+                *SourceRoutes(self._index, self._groups.sources).routes(),
             ),
             metrics=self._metrics,
             progress=self._progress,
@@ -301,9 +310,8 @@ class Node:
         ]
         for operation in known:
             self._directory.apply(operation)
-        store, own = self._store, snapshot.catalogues.get((PUBLIC, keyring.signer.public_key))
+        store = self._store
         self._index.load(store.read_facts(), store.read_places(), store.read_scenarios())
-        self._own_blobs.load({} if own is None else own.cards)
         front = self._front
         config = StateConfig(
             addresses=front.addresses,
@@ -359,8 +367,10 @@ class Node:
         match what:
             case effects.CardsChanged():
                 self._sketches.submit(self._index.apply(what))
-                self._own_blobs.apply(what)
+                self._groups.delivered(what)
                 self._progress.tell("index", what.node_key.hex(), "changed", len(what.added), len(what.added))
+            case effects.GroupChanged():
+                self._groups.delivered(what)
             case effects.SketchReported():
                 self._search.reported(what)
             case effects.RangeAsked():

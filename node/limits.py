@@ -250,6 +250,7 @@ UPKEEP_STAGGER_SECONDS: Final = 600.0
 INVITE_RETRY_SECONDS: Final = (2.0, 5.0, 15.0, 60.0)
 """Waits between attempts to redeem a configured invite whose issuing node does not answer; the last one
 repeats."""
+
 SEARCH_WORDS_MAX: Final = 16
 """Words of a search that are looked for; each may stand for many words of the cards."""
 
@@ -302,3 +303,9 @@ REPORTS_WAITING_MAX: Final = 256
 
 WORDS_TRIES_MAX: Final = 3
 """How often words are looked up in one search while cards change under it, as in the first minutes."""
+
+SOURCE_READY_SECONDS_MAX: Final = 5.0
+"""How long a program waits until this node got the token for a group's blob: one dial and two messages."""
+
+SOURCE_POLL_SECONDS: Final = 0.02
+"""How often it is looked whether the token came."""

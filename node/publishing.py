@@ -39,6 +39,7 @@ from skerry.spec.limits import SPECIFICATION_BYTES_MAX
 
 from .api.problems import BadRequest, Conflict, TooLarge, TooSlow
 from .folder import folder_error
+from .groups.visibility import Shown
 from .limits import (
     BLOB_CHUNK_BYTES,
     UPLOAD_BYTES_PER_SECOND_MIN,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from skerry.spec import Specification
 
     from .driver import Driver
+    from .groups.visibility import Visibility
     from .progress import Progress
     from .search.index import CardIndex
     from .storage.store import Store
@@ -76,7 +78,7 @@ CLASSIFICATION: Final = "Classification"
 
 
 class Publisher:
-    """Changes this node's own public catalogue.
+    """Changes this node's own catalogues.
 
     Parameters
     ----------
@@ -92,6 +94,8 @@ class Publisher:
         Keeps what the checks of the learnwares found.
     progress
         Told of every step.
+    visibility
+        To whom learnwares are shown.
     """
 
     def __init__(
@@ -103,7 +107,9 @@ class Publisher:
         view: NodeView,
         store: Store,
         progress: Progress,
+        visibility: Visibility,
     ) -> None:
+        self._visibility = visibility
         self._progress = progress
         self._owner = owner
         self._blobs = blobs
@@ -155,6 +161,8 @@ class Publisher:
             ``E-API-CARD``: slug, lane or a text is not acceptable.
         SpecificationError
             The specification is not acceptable.
+        Refused
+            ``E-REFUSED-POLICY``, ``E-GROUP-ROLE``: a group does not take it.
         """
         if request.lane not in LANES:
             raise _bad_card("lane", f"{request.lane!r} is not one of {', '.join(LANES)}")
@@ -173,11 +181,14 @@ class Publisher:
                 )
             card = replace(draft, version=1 if live is None else live.card.version + 1)
             raw = _encoded(card)
+            shown = self._visibility.wanted(request, card.id)
+            self._visibility.require_admitted(shown, card)
             await self._keep_checks(card_hash(raw), request)
-            published = await self._driver.publish(cards=(raw,))
+            await self._visibility.keep(draft.slug, shown)
+            published = await self._show(card.id, raw, shown.scopes)
             await self._store.drop_checks(draft.slug, but=card_hash(raw))
         self._progress.tell("publish", draft.slug, "durable", PUBLISH_STEPS, PUBLISH_STEPS)
-        return self._receipt(Entry(card_hash(raw), card), published)
+        return self._receipt(self._visibility.entry(card_hash(raw), card, shown), published)
 
     async def withdraw(self, slug: str) -> PublishReceipt:
         """Take a learnware out of the catalogue; returns when the head without it is durable.
@@ -191,10 +202,16 @@ class Publisher:
             live = self._live(slug)
             if live is None:
                 raise _unknown(slug)
-            published = await self._driver.publish(removed=(live.card.id,))
+            scopes = self._visibility.scopes_of(live.card.id)
+            if not scopes:
+                raise _unknown(slug)
+            gone = self._visibility.entry(live.hash, live.card, Shown(scopes, None))
+            for scope in scopes:
+                published = await self._driver.publish(removed=(live.card.id,), scope=scope)
+            await self._visibility.keep(slug, Shown((), None))
             await self._store.drop_checks(slug)
         self._progress.tell("publish", slug, "withdrawn", 1, 1)
-        return self._receipt(live, published)
+        return self._receipt(gone, published)
 
     async def checks(self, slug: str) -> CheckReport:
         """Return what was found when a learnware was checked before it was published.
@@ -217,6 +234,15 @@ class Publisher:
                 code="E-NOTFOUND-CHECKS",
             )
         return msgspec.json.decode(report, type=CheckReport)
+
+    async def _show(self, card: bytes, raw: bytes, scopes: tuple[bytes, ...]) -> Published:
+        """Put a card into some of this node's catalogues, and out of all others."""
+        for scope in scopes:
+            published = await self._driver.publish(cards=(raw,), scope=scope)
+        for scope in self._visibility.scopes_of(card):
+            if scope not in scopes:
+                await self._driver.publish(removed=(card,), scope=scope)
+        return published
 
     async def _keep_checks(self, card: bytes, request: PublishRequest) -> None:
         """Store the checks before a head can name the card, so that no crash leaves a card without."""

@@ -124,10 +124,14 @@ class NodeView:
             package_bytes=card.package.size,
             published=card.published,
             disputed=self._index.is_disputed(entry),
+            public=any(scope == PUBLIC for scope, _ in entry.places),
+            groups=sorted({scope.hex() for scope, _ in entry.places if scope != PUBLIC}),
         )
 
     def _own(self) -> list[Entry]:
-        own = self._index.held_by((PUBLIC, self._keyring.signer.public_key))
+        key = self._keyring.signer.public_key
+        scopes = sorted({scope for scope, node in self._directory.heads if node == key})
+        own = {entry.hash: entry for scope in scopes for entry in self._index.held_by((scope, key))}.values()
         return sorted(own, key=lambda entry: entry.card.slug)
 
     def _others(self) -> set[bytes]:

@@ -43,6 +43,11 @@ class GroupPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     admins: Annotated[int, Meta(ge=0, le=GROUP_MEMBERS_MAX)] = 0
     """How many admins there may be (n of *m of n*)."""
 
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether every learnware keeps to it."""
+        return not (self.lanes or self.required or self.cards_max or self.package_bytes_max)
+
     def threshold(self, admins: int) -> int:
         """Return how many of so many admins must sign the next roster."""
         return max(1, min(self.signers, admins))

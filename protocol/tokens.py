@@ -81,6 +81,10 @@ class Tokens:
         token, until = self._held.get(peer, (b"", 0.0))
         return token if until > now else b""
 
+    def for_self(self, owner: bytes, wall: float) -> bytes:
+        """Return a token by which programs of this node's own people fetch from it."""
+        return self._made(self._context.key, owner, int(wall) + TOKEN_SECONDS)
+
     def bearer(self, token: bytes, wall: float) -> bytes:
         """Return the owner that a token was given to; no bytes when it does not count.
 

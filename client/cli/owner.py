@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 DataOption = Annotated[
     Path, typer.Option(help="The rows it was trained on, CSV or Parquet. They do not leave.")
 ]
+GroupOption = Annotated[
+    list[str] | None, typer.Option(help="Show it to this group; may be repeated. Then not public.")
+]
+PublicOption = Annotated[
+    bool, typer.Option("--public", help="Show it to everybody, also beside groups; so it is without any.")
+]
+PackageGroupOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Found by all who see the card, fetched by this group alone; may be repeated."),
+]
 TargetOption = Annotated[str | None, typer.Option(help="Name of the column with the labels.")]
 
 
@@ -41,6 +51,9 @@ def publish(
     tag: Annotated[list[str] | None, typer.Option(help="Word to be found by; may be repeated.")] = None,
     slug: Annotated[str, typer.Option(help="Short name; by default made from the name.")] = "",
     update: Annotated[bool, typer.Option("--update", help="Replace the version that is published.")] = False,
+    group: GroupOption = None,
+    public: PublicOption = False,
+    package_group: PackageGroupOption = None,
     unsafe_models: Annotated[
         bool, typer.Option("--unsafe-models", help="Open the file without a sandbox: it may do anything.")
     ] = False,
@@ -71,6 +84,9 @@ def publish(
             slug=slug,
             columns=columns,
             update=update,
+            groups=group or (),
+            public=True if public else None,
+            package_groups=package_group,
             unconfined=unsafe_models,
             step=walk.step,
         ) as draft:
@@ -102,6 +118,8 @@ def send(session: Session, network: Network, draft: Draft, walk: Walk, *, yes: b
     receipt = _upload(session, network, draft, size)
     walk.step("sign", f"{receipt.card.slug} v{receipt.card.version}, seq {receipt.seq}")
     walk.step("visible", _visible_to(network, receipt.peers))
+    if receipt.card.groups:
+        walk.step("shown to", shown_to(receipt.card))
     session.show(receipt, facts(_card_lines(receipt.card)), receipt.card.id)
 
 
@@ -199,6 +217,12 @@ def lane_lines(report: CheckReport) -> list[str]:
         labels, difference = report.agreement.labels, report.agreement.difference_max
         lines.append(f"agreement  {labels:.2%} of answers, differing by {difference:.1e} at most")
     return lines + ([f"not safer  {report.lane_reason}"] if report.lane_reason else [])
+
+
+def shown_to(card: CardView) -> str:
+    """Return who sees a learnware of the node."""
+    groups = [f"group {group[:8]}" for group in card.groups]
+    return ", ".join((["everybody"] if card.public else []) + groups)
 
 
 def _card_lines(card: CardView) -> list[tuple[str, object]]:

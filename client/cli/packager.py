@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .cached import YesOption
-from .owner import DataOption, TargetOption, Walk, lane_lines, send
+from .owner import (
+    DataOption,
+    GroupOption,
+    PackageGroupOption,
+    PublicOption,
+    TargetOption,
+    Walk,
+    lane_lines,
+    send,
+)
 from .session import EXIT_FAILURE, Session
 
 if TYPE_CHECKING:
@@ -88,6 +98,9 @@ def publish(
     summary: Annotated[str, typer.Option(help="One sentence for the index.")] = "",
     slug: Annotated[str, typer.Option(help="Short name; by default made from the name.")] = "",
     update: Annotated[bool, typer.Option("--update", help="Replace the version that is published.")] = False,
+    group: GroupOption = None,
+    public: PublicOption = False,
+    package_group: PackageGroupOption = None,
     unsafe_models: Annotated[
         bool, typer.Option("--unsafe-models", help="Check the model without a sandbox: it may do anything.")
     ] = False,
@@ -95,7 +108,7 @@ def publish(
 ) -> None:
     """Publish a package that was made by hand, with a specification of its rows."""
     from skerry.client.data import read_file
-    from skerry.client.publishing import packaged
+    from skerry.client.publishing import Audience, packaged
 
     network = session.network()
     table, _ = read_file(data, target)
@@ -110,7 +123,9 @@ def publish(
         unconfined=unsafe_models,
         step=walk.step,
     )
-    send(session, network, draft, walk, yes=yes)
+    kept = None if package_group is None else tuple(package_group)
+    audience = Audience(True if public else None, tuple(group or ()), kept)
+    send(session, network, replace(draft, audience=audience), walk, yes=yes)
 
 
 def _report_lines(report: CheckReport) -> list[str]:

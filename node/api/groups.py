@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from skerry.errors import NotFound
+from skerry.node.transfer.blobs_http import parse_root
 from skerry.protocol.api import (
     CreateGroupRequest,
     Groups,
@@ -17,6 +19,7 @@ from skerry.protocol.api import (
     Proposals,
     RosterChange,
 )
+from skerry.protocol.api import Sources as SourcesView
 
 from .routes import Route, caller_of, plain, typed
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
     from skerry.node.audit import AuditLog
     from skerry.node.groups.service import GroupService
+    from skerry.node.groups.sources import Sources
+    from skerry.node.search.index import CardIndex
 
 
 class GroupRoutes:
@@ -135,3 +140,31 @@ class GroupRoutes:
 
     async def _note(self, request: web.Request, action: str, group: str, detail: str) -> None:
         await self._audit.note(caller_of(request), action, f"group {group}", detail)
+
+
+class SourceRoutes:
+    """``/cards/{card_id}/sources``.
+
+    Parameters
+    ----------
+    index
+        Which cards are shown.
+    sources
+        How their nodes are reached.
+    """
+
+    def __init__(self, index: CardIndex, sources: Sources) -> None:
+        self._index = index
+        self._sources = sources
+
+    def routes(self) -> tuple[Route, ...]:
+        """Return the rows of this topic."""
+        return (plain("GET", "/cards/{card_id}/sources", "search", SourcesView, self._ready),)
+
+    async def _ready(self, request: web.Request) -> SourcesView:
+        """Say who serves a learnware's blobs, with tokens for what is not public."""
+        card = parse_root(request.match_info["card_id"])
+        entry = self._index.newest(card)
+        if entry is None:
+            raise NotFound("No live learnware has this id", where=card.hex(), code="E-NOTFOUND-CARD")
+        return SourcesView(await self._sources.ready(entry))

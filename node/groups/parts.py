@@ -9,13 +9,18 @@ import structlog
 
 from skerry.errors import SkerryError, Unavailable
 from skerry.node.limits import INVITE_RETRY_SECONDS
+from skerry.protocol.effects import CardsChanged, DropCatalogue
 
+from .audience import Audience
 from .book import GroupBook
 from .invites import Invites
+from .policies import Policies
 from .service import GroupService
 from .signing import RosterWriter
+from .sources import Sources
 from .upkeep import Upkeep
 from .views import GroupViews
+from .visibility import Visibility
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +34,9 @@ if TYPE_CHECKING:
     from skerry.node.network.front import Front
     from skerry.node.network.transport import Transport
     from skerry.node.network.ways import Proxies
+    from skerry.node.search.index import CardIndex
     from skerry.node.storage.store import Store
-    from skerry.protocol.effects import StoreOperation
+    from skerry.protocol.effects import Delivery, StoreOperation
     from skerry.protocol.state import State
 
 log = structlog.get_logger()
@@ -43,7 +49,7 @@ class GroupParts:
     ----------
     keyring, front, proxies
         Who this node is, how it is reached, and through what it reaches others.
-    state, driver, store, transport, directory
+    state, driver, store, transport, directory, index
         The node's other parts.
     mark
         The file that tells the database from an older copy of it.
@@ -60,20 +66,28 @@ class GroupParts:
         store: Store,
         transport: Transport,
         directory: Directory,
+        index: CardIndex,
         mark: Path,
     ) -> None:
         self._mark = mark
+        self._node_key = keyring.signer.public_key
         self._book = GroupBook(store)
         writer = RosterWriter(keyring, state, driver, self._book)
         self._invites = Invites(keyring, front, proxies, state, driver, self._book, writer)
         self._upkeep = Upkeep(keyring.owner, state, writer)
         views = GroupViews(keyring.owner, state, directory, transport)
+        self.audience = Audience(keyring.signer.public_key, state, store.audiences())
+        self._policies = Policies(state, index)
+        self.visibility = Visibility(keyring.owner, keyring.signer.public_key, state, store, self.audience)
+        self.sources = Sources(keyring, state, directory, transport)
         self.service = GroupService(
             keyring, state, driver, transport, self._book, writer, self._invites, views
         )
 
     async def start(self) -> None:
-        """Void what a restored database believes open."""
+        """Void what a restored database believes open, and take over what the state machine holds."""
+        self.audience.load()
+        self._policies.judge()
         voided = await self._book.void_restored(self._mark)
         if voided:
             log.warning("this database was restored: its open invites are void", invites=voided)
@@ -82,9 +96,17 @@ class GroupParts:
         """Add the routes of the public listener."""
         self._invites.add_to(application)
 
+    def delivered(self, what: Delivery) -> None:
+        """Take note of what the state machine told."""
+        if isinstance(what, CardsChanged):
+            self.audience.apply(what)
+        self._policies.changed(what)
+
     def stored(self, operation: StoreOperation) -> None:
         """Take note of what was stored."""
         self._upkeep.apply(operation)
+        if isinstance(operation, DropCatalogue) and operation.node_key == self._node_key:
+            self.audience.drop(operation.scope)
 
     async def run(self, invites: Sequence[str]) -> None:
         """Redeem the configured invites, and look after the groups until cancelled."""

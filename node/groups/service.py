@@ -13,7 +13,7 @@ Rules of this file:
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -36,6 +36,7 @@ from skerry.protocol.policy import REQUIRABLE, GroupPolicy
 from skerry.protocol.roster import GroupRole, Member
 from skerry.protocol.signing import Signer
 
+from .finding import PREFIX_CHARACTERS_MIN, find_group
 from .invites import bootstrap_of
 from .rosters import LEAVING_TYPE, admins, standing_members, strictest
 from .views import invite_view
@@ -52,9 +53,6 @@ if TYPE_CHECKING:
     from .invites import Invites
     from .signing import RosterWriter, Signed
     from .views import GroupViews
-
-PREFIX_CHARACTERS_MIN: Final = 4
-"""Beginning of an id that names a group or a member: shorter ones fit too many."""
 
 
 class GroupService:
@@ -93,40 +91,8 @@ class GroupService:
     # Reading.
 
     def find(self, name: str) -> Group:
-        """Return the group that a name, an id or the beginning of one stands for.
-
-        Raises
-        ------
-        NotFound
-            ``E-NOTFOUND-GROUP``.
-        Conflict
-            ``E-GROUP-AMBIGUOUS``: several groups fit.
-        """
-        groups = self._state.groups().groups
-        exact = [group for group in groups.values() if group.id.hex() == name.lower()]
-        named = [group for group in groups.values() if group.rosters.tips[0].value.name == name]
-        begun = [
-            group
-            for group in groups.values()
-            if len(name) >= PREFIX_CHARACTERS_MIN and group.id.hex().startswith(name.lower())
-        ]
-        fitting = exact or named or begun
-        if not fitting:
-            raise NotFound(
-                "This node is in no such group",
-                where=name,
-                todo="Look at `skerry group list`, or join it by an invite.",
-                code="E-NOTFOUND-GROUP",
-            )
-        if len(fitting) > 1:
-            raise Conflict(
-                "Several groups fit",
-                where=name,
-                why=", ".join(sorted(group.id.hex()[:8] for group in fitting)),
-                todo="Name it by the beginning of its id.",
-                code="E-GROUP-AMBIGUOUS",
-            )
-        return fitting[0]
+        """Return the group that a person means; see :func:`~.finding.find_group`."""
+        return find_group(self._state, name)
 
     def list(self) -> Groups:
         """Return the groups of this node, by name."""

@@ -2,7 +2,8 @@
 
 Theory of operation. Whoever holds a connection to such a node asks for pieces of ``RANGE_BYTES_MAX``, a few
 at a time, puts leaves together and verifies each against the leaf list, which was verified against the
-blob's name. The other side reads from its store what its live public cards name.
+blob's name. The other side reads from its store what its live cards name,
+as far as the peer may see them.
 
 Rules of this file:
 
@@ -49,8 +50,8 @@ class Ranges:
         Where requests go, and which connections there are.
     blobs
         The store that this side serves from.
-    is_public
-        Whether a live public card of this node names the blob with this root.
+    may_have
+        Whether a connected peer may have the blob with a root now.
     dialable
         Whether others can connect to this node; if not, there is no point in asking for it.
     """
@@ -60,7 +61,7 @@ class Ranges:
         driver: Driver,
         transport: Transport,
         blobs: BlobStore,
-        is_public: Callable[[bytes], bool],
+        may_have: Callable[[bytes, bytes], bool],
         *,
         dialable: bool,
     ) -> None:
@@ -68,7 +69,7 @@ class Ranges:
         self._driver = driver
         self._transport = transport
         self._blobs = blobs
-        self._is_public = is_public
+        self._may_have = may_have
         self._tickets = count(1)
         self._asked: dict[Ticket, asyncio.Future[bytes]] = {}
         self._slots: dict[bytes, asyncio.Semaphore] = {}
@@ -85,7 +86,7 @@ class Ranges:
 
     async def _answer(self, what: effects.RangeAsked) -> None:
         data = b""
-        if self._is_public(what.root) and self._blobs.exists(what.root):
+        if self._may_have(what.root, what.peer) and self._blobs.exists(what.root):
             data = await asyncio.to_thread(_read, self._blobs, what)
         self._driver.post(events.RangeRead(what.peer, what.ticket, data))
 

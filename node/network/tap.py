@@ -9,7 +9,9 @@ A WebSocket client masks its frames (RFC 6455, section 5.3); :class:`Unmask` tak
 recorded.
 
 Bytes sent by the public listener and over dialled connections go to the tap's file; those of the local API,
-which stay with the programs of this machine, to the file beside it with the suffix ``.api``.
+which stay with the programs of this machine, to the file beside it with the suffix ``.api``. What comes in
+from other nodes and their clients goes to the folder beside it with the suffix ``.received``, a file a
+connection: what a node got to know stands there.
 
 The tap is for demonstrations and tests: it costs a disk write for every write, and gives up uvloop.
 """
@@ -17,6 +19,7 @@ The tap is for demonstrations and tests: it costs a disk write for every write, 
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 API_SUFFIX: Final = ".api"
+RECEIVED_SUFFIX: Final = ".received"
 MASKED: Final = 0x80
 """The bit of a frame's second byte that says that a mask follows."""
 
@@ -37,26 +41,46 @@ class TappedLoop(asyncio.SelectorEventLoop):
     ----------
     path
         File for what leaves towards other nodes and their clients; appended to. The local API's bytes
-        go to the same name with the suffix ``.api``.
+        go to the same name with the suffix ``.api``, and what is received to a folder with ``.received``.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._network = path.open("ab", buffering=0)
         self._api = path.with_name(path.name + API_SUFFIX).open("ab", buffering=0)
+        self._received = path.with_name(path.name + RECEIVED_SUFFIX)
+        self._received.mkdir(exist_ok=True)
+        self._connections = count(len(list(self._received.iterdir())))
 
     async def create_server(self, protocol_factory: Callable[[], Any], *args: Any, **kwargs: Any) -> Any:
         """Listen as usual, and record what is sent; a listener without TLS is the local API."""
-        record = (self._api if kwargs.get("ssl") is None else self._network).write
-        return await super().create_server(lambda: _Tapped(protocol_factory(), record), *args, **kwargs)
+        is_local = kwargs.get("ssl") is None
+        record = (self._api if is_local else self._network).write
+
+        def tapped() -> _Tapped:
+            # Whoever dialled here masks its frames.
+            received = _nothing if is_local else Unmask(self._file_of_connection())
+            return _Tapped(protocol_factory(), record, received)
+
+        return await super().create_server(tapped, *args, **kwargs)
 
     async def create_connection(self, protocol_factory: Callable[[], Any], *args: Any, **kwargs: Any) -> Any:
         """Connect as usual; what is sent is recorded."""
         record = Unmask(self._network.write)
         _, tapped = await super().create_connection(
-            lambda: _Tapped(protocol_factory(), record), *args, **kwargs
+            lambda: _Tapped(protocol_factory(), record, self._file_of_connection()), *args, **kwargs
         )
         return tapped.transport, tapped.protocol
+
+    def _file_of_connection(self) -> Callable[[Buffer], Any]:
+        """Return what appends to a new file for what one connection receives."""
+        path = self._received / f"{next(self._connections):04}"
+
+        def append(data: Buffer) -> None:
+            with path.open("ab") as file:
+                file.write(data)
+
+        return append
 
     def close(self) -> None:
         """Close the loop and its files."""
@@ -104,8 +128,14 @@ class TappedLoop(asyncio.SelectorEventLoop):
 class _Tapped(asyncio.Protocol):
     """Stands between the loop and a protocol, to hand it a recording transport."""
 
-    def __init__(self, protocol: asyncio.Protocol, record: Callable[[Buffer], Any]) -> None:
+    def __init__(
+        self,
+        protocol: asyncio.Protocol,
+        record: Callable[[Buffer], Any],
+        received: Callable[[Buffer], Any],
+    ) -> None:
         self.protocol = protocol
+        self._received = received
         self.transport: RecordingTransport | None = None
         self._record = record
 
@@ -115,6 +145,7 @@ class _Tapped(asyncio.Protocol):
         self.protocol.connection_made(self.transport)
 
     def data_received(self, data: bytes) -> None:
+        self._received(data)
         self.protocol.data_received(data)
 
     def eof_received(self) -> bool | None:
@@ -253,6 +284,10 @@ class Unmask:
         plain = int.from_bytes(waiting[payload : payload + size], "big") ^ int.from_bytes(mask[:size], "big")
         self._record(bytes(waiting[:payload]) + plain.to_bytes(size, "big"))
         return payload + size
+
+
+def _nothing(_: Buffer) -> None:
+    """Record nothing."""
 
 
 def _unrecorded(name: str) -> RuntimeError:

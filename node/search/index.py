@@ -72,6 +72,8 @@ class CardIndex:
         """Row -> the further catalogues that hold its card."""
         self._scenarios: dict[int, set[str]] = {}
         self._changes: dict[bytes, Change] = {}
+        self._hidden: set[int] = set()
+        """Rows that are held, but not shown."""
 
     # Following the state machine.
 
@@ -123,6 +125,7 @@ class CardIndex:
     def newest(self, card_id: bytes) -> Entry | None:
         """Return the highest version of a learnware; of equal ones that with the smaller hash."""
         rows = [row for row in self.columns.by_id.rows(code(card_id)) if self._newest[row]]
+        rows = [row for row in rows if row not in self._hidden]
         entries = [entry for entry in self.entries(rows) if entry.card.id == card_id]
         return entries[0] if entries else None
 
@@ -144,7 +147,15 @@ class CardIndex:
 
     def shown(self) -> Mask:
         """Return which rows hold the newest version of a learnware."""
-        return self.columns.live & self._newest[: self.columns.size]
+        mask: Mask = self.columns.live & self._newest[: self.columns.size]
+        mask[list(self._hidden)] = False
+        return mask
+
+    def hide(self, hashes: Collection[bytes]) -> None:
+        """Hide these cards, and show all others: what breaks its group's policy is held, but not found."""
+        rows = self.rows_of(hashes) if hashes else ()
+        self._hidden = {int(row) for row in rows if row >= 0}
+        self.changes += 1
 
     def held_by(self, place: Place) -> list[Entry]:
         """Return the newest versions that a catalogue holds."""
@@ -278,40 +289,6 @@ class CardIndex:
             best = min(rows, key=lambda row: (-int(versions[row]), hash_of(row)), default=None)
             for row in rows:
                 self._newest[row] = row == best
-
-
-class OwnBlobs:
-    """Which blobs the live public cards of this node name: those, and no others, are served to anybody."""
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._count: defaultdict[bytes, int] = defaultdict(int)
-        self._cards: dict[bytes, tuple[bytes, bytes]] = {}
-
-    def load(self, cards: Mapping[bytes, bytes]) -> None:
-        """Take over the node's own catalogue as the store holds it."""
-        for digest, raw in cards.items():
-            self._add(digest, raw)
-
-    def apply(self, change: CardsChanged) -> None:
-        """Follow the node's own catalogue."""
-        if (change.scope, change.node_key) != self._place:
-            return
-        for removed in change.removed:
-            for root in self._cards.pop(removed, ()):
-                self._count[root] -= 1
-        for raw in change.added:
-            self._add(card_hash(raw), raw)
-
-    def __contains__(self, root: bytes) -> bool:
-        return self._count.get(root, 0) > 0
-
-    def _add(self, digest: bytes, raw: bytes) -> None:
-        card = CARD.decode(raw)
-        roots = (card.specification.root, card.package.root)
-        if self._cards.setdefault(digest, roots) is roots:
-            for root in roots:
-                self._count[root] += 1
 
 
 def _mark(places: set[Place], place: Place, *, on: bool) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION: Final = "0005"
+REVISION: Final = "0006"
 """The newest migration; a database at this revision needs none."""
 
 metadata: Final = MetaData()
@@ -156,4 +156,11 @@ store_marks = Table(
     metadata,
     Column("name", String, primary_key=True),
     Column("value", String, nullable=False),
+)
+
+audiences = Table(
+    "audiences",
+    metadata,
+    Column("slug", String, primary_key=True),
+    Column("scope", LargeBinary(32), primary_key=True, comment="a group for which the package is kept"),
 )

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import create_engine, delete, event, inspect, select, text
+from sqlalchemy import create_engine, delete, event, insert, inspect, select, text
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from skerry.errors import StorageError
@@ -31,7 +31,7 @@ from skerry.protocol import effects
 from . import words
 from .disk_cards import DiskCards
 from .failures import database_errors
-from .schema import REVISION, checks, islands
+from .schema import REVISION, audiences, checks, islands
 from .writing import apply, derive_facts, snapshot
 
 if TYPE_CHECKING:
@@ -123,6 +123,24 @@ class Store:
             connection.execute(delete(checks).where(checks.c.slug == slug, checks.c.card != but))
 
         await self._run(drop)
+
+    async def put_audience(self, slug: str, scopes: frozenset[bytes]) -> None:
+        """Keep the groups for which a learnware's package is; none when it goes with its card."""
+
+        def put(connection: Connection) -> None:
+            connection.execute(delete(audiences).where(audiences.c.slug == slug))
+            for scope in sorted(scopes):
+                connection.execute(insert(audiences).values(slug=slug, scope=scope))
+
+        await self.transact(put)
+
+    def audiences(self) -> dict[str, frozenset[bytes]]:
+        """Return by slug the groups for which packages are kept."""
+        kept: dict[str, set[bytes]] = {}
+        with database_errors(self._path), self._engine.connect() as connection:
+            for row in connection.execute(select(audiences)):
+                kept.setdefault(row.slug, set()).add(row.scope)
+        return {slug: frozenset(scopes) for slug, scopes in kept.items()}
 
     async def checks_of(self, card: bytes) -> bytes | None:
         """Return what the checks of an own learnware found, by the hash of its card."""

@@ -1,7 +1,8 @@
 """Blobs over HTTP, to whoever knows their name: ``GET /blob/NAME`` with ranges, ``GET /blob/NAME/leaves``.
 
-A blob is served when a live card of this node names it, and else it is *not there*: whether the store holds
-bytes that nobody published is nobody's business. The reader verifies; this side only reads files.
+A blob is served when a live card of this node names it that the reader may see, and else it is *not there*:
+whether the store holds bytes that nobody published, or published for others, is nobody's business. The reader
+verifies; this side only reads files.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from aiohttp import web
 
 from skerry.errors import NotFound, Unavailable
 from skerry.node.api.problems import BadRequest
+from skerry.node.groups.sources import token_of
 from skerry.node.limits import BLOBS_SERVED_MAX
 
 from .sending import Pace, send_range
@@ -33,8 +35,8 @@ class BlobRoutes:
     ----------
     blobs
         The store that holds them.
-    is_public
-        Whether a live public card of this node names the blob with this root.
+    may_have
+        Whether who bears a token may have the blob with a root now.
     upload_bytes_per_second
         Limit for all readers together; 0 for none.
     on_served
@@ -44,14 +46,14 @@ class BlobRoutes:
     def __init__(
         self,
         blobs: BlobStore,
-        is_public: Callable[[bytes], bool],
+        may_have: Callable[[bytes, bytes], bool],
         upload_bytes_per_second: int = 0,
         on_served: Callable[[web.Request, bytes, int], None] = lambda *_: None,
     ) -> None:
         self._pace = Pace(upload_bytes_per_second)
         self._on_served = on_served
         self._blobs = blobs
-        self._is_public = is_public
+        self._may_have = may_have
         self._serving = 0
 
     def add_to(self, application: web.Application) -> None:
@@ -86,15 +88,48 @@ class BlobRoutes:
         if response.status == 206:
             response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
         await response.prepare(request)
-        self._on_served(request, root, await send_range(request, response, file, start, stop, self._pace))
+        pace = _Watched(self._pace, lambda: self._may_have(root, _token(request)))
+        try:
+            sent = await send_range(request, response, file, start, stop, pace)
+        except _NoLongerAllowedError:
+            if request.transport is not None:
+                request.transport.abort()
+            return response
+        self._on_served(request, root, sent)
         await response.write_eof()
         return response
 
     def _root(self, request: web.Request) -> bytes:
         root = parse_root(request.match_info["name"])
-        if not self._is_public(root) or not self._blobs.exists(root):
+        # Both are looked up in any case: how long "no" takes must not tell why.
+        may_have = self._may_have(root, _token(request))
+        exists = self._blobs.exists(root)
+        if not may_have or not exists:
             raise NotFound("There is no such blob here", where=root.hex(), code="E-NOTFOUND-BLOB")
         return root
+
+
+class _NoLongerAllowedError(ConnectionError):
+    """The reader was removed from the group while it was reading."""
+
+
+class _Watched(Pace):
+    """A pace that ends as soon as the reader may have the blob no more."""
+
+    def __init__(self, pace: Pace, still: Callable[[], bool]) -> None:
+        super().__init__(0)
+        self._pace = pace
+        self._still = still
+
+    async def take(self, size: int) -> None:
+        """Return when `size` more bytes may move."""
+        if not self._still():
+            raise _NoLongerAllowedError
+        await self._pace.take(size)
+
+
+def _token(request: web.Request) -> bytes:
+    return token_of(request.headers.get("Authorization", ""))
 
 
 def parse_root(name: str) -> bytes:

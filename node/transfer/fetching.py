@@ -40,13 +40,15 @@ from skerry.spec.limits import SPECIFICATION_BYTES_MAX
 from .sending import UNLIMITED, Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from skerry.node.directory import Directory
     from skerry.node.network.ranges import Ranges
     from skerry.node.search.index import CardIndex, Entry
     from skerry.package.blobs import BlobStore
     from skerry.protocol.api import Source
+
+    Reach = Callable[[Entry], Awaitable[Sequence[Source]]]
 
 log: Final = structlog.get_logger()
 
@@ -61,7 +63,9 @@ class SpecificationCache:
     cache
         The blobs fetched from others.
     index, directory
-        Which cards name a blob, and how to reach their nodes.
+        Which cards name a blob, and which of their nodes cannot be dialled.
+    reach
+        Returns how a card's nodes are reached, with tokens where they want one.
     proxies
         The proxy that outgoing connections take.
     ranges
@@ -78,6 +82,7 @@ class SpecificationCache:
         cache: BlobStore,
         index: CardIndex,
         directory: Directory,
+        reach: Reach,
         proxies: Proxies,
         ranges: Ranges,
         *,
@@ -88,6 +93,7 @@ class SpecificationCache:
         self._cache = cache
         self._index = index
         self._directory = directory
+        self._reach = reach
         self._fetcher = Fetcher(proxies, pace)
         self._on_fetched = on_fetched
         self._ranges = ranges
@@ -139,8 +145,7 @@ class SpecificationCache:
         blob = entry.card.specification
         data = await self._over_connections(entry)
         if data is None:
-            sources = self._directory.sources(node_key for _, node_key in entry.places)
-            data = await self._fetcher.fetch(blob.root, blob.size, sources)
+            data = await self._fetcher.fetch(blob.root, blob.size, await self._reach(entry))
         await asyncio.to_thread(self._cache.put_bytes, data)
         self._used[blob.root] = blob.size
         self._used_bytes += blob.size
@@ -190,7 +195,7 @@ class Fetcher:
                 way = of_source(source)
                 for address in way.addresses:
                     try:
-                        return await self._try(root, size, way, address, source.prefix)
+                        return await self._try(root, size, way, address, source)
                     except (aiohttp.ClientError, OSError, TimeoutError, SkerryError) as error:
                         reasons.append(f"{address}: {reason(error)}")
         raise Unavailable(
@@ -206,14 +211,13 @@ class Fetcher:
         while self._clients:
             await self._clients.popitem()[1].aclose()
 
-    async def _try(self, root: bytes, size: int, way: Way, address: str, prefix: str) -> bytes:
+    async def _try(self, root: bytes, size: int, way: Way, address: str, source: Source) -> bytes:
         if time.monotonic() < self._failed.get(address, 0.0):
             raise Unavailable("it failed a moment ago")
         try:
             client = await self._client(way)
-            data = await _download(
-                client, f"https://{address}{prefix}/blob/{root.hex()}", root, size, self._pace
-            )
+            url = f"https://{address}{source.prefix}/blob/{root.hex()}"
+            data = await _download(client, url, root, size, bearer(source.token), self._pace)
         except (aiohttp.ClientError, OSError, TimeoutError, SkerryError):
             self._failed[address] = time.monotonic() + FETCH_FAILURE_SECONDS
             raise
@@ -230,11 +234,18 @@ class Fetcher:
         return self._clients[way.binding]
 
 
-async def _download(client: NodeClient, url: str, root: bytes, size: int, pace: Pace) -> bytes:
+def bearer(token: str) -> dict[str, str]:
+    """Return the header that carries a token; none without one."""
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+async def _download(
+    client: NodeClient, url: str, root: bytes, size: int, headers: dict[str, str], pace: Pace
+) -> bytes:
     """Return the blob, verified; a blob of one leaf needs no leaf list."""
-    leaves = () if size <= LEAF_BYTES else await _leaves(client, url, root, size)
+    leaves = () if size <= LEAF_BYTES else await _leaves(client, url, root, size, headers)
     data = bytearray()
-    async with client.get(url) as response:
+    async with client.get(url, headers) as response:
         _require_ok(response, url)
         for index in range(max(1, len(leaves))):
             await pace.take(min(LEAF_BYTES, size - index * LEAF_BYTES))
@@ -247,9 +258,11 @@ async def _download(client: NodeClient, url: str, root: bytes, size: int, pace: 
     return bytes(data)
 
 
-async def _leaves(client: NodeClient, url: str, root: bytes, size: int) -> tuple[bytes, ...]:
+async def _leaves(
+    client: NodeClient, url: str, root: bytes, size: int, headers: dict[str, str]
+) -> tuple[bytes, ...]:
     wanted = leaf_count(size) * HASH_BYTES
-    async with client.get(url + "/leaves") as response:
+    async with client.get(url + "/leaves", headers) as response:
         _require_ok(response, url)
         data = await _read_leaf(response, wanted)
     leaves = tuple(data[start : start + HASH_BYTES] for start in range(0, wanted, HASH_BYTES))

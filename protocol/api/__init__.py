@@ -19,6 +19,7 @@ Routes (all below ``/api/v1``; a bearer token of the scope in brackets; each sco
 ``GET  /peers``             search     :class:`PageQuery` -> :class:`Peers`
 ``GET  /learnwares``        search     :class:`PageQuery` -> :class:`Learnwares` (the node's own)
 ``GET  /cards/{card_id}``   search     -> :class:`Hit` without distances
+``GET  .../sources``        search     -> :class:`Sources`, with tokens for what is not public
 ``POST /search``            search     :class:`SearchRequest` -> :class:`SearchAnswer`
 ``GET  /specifications/R``  search     -> the specification blob with root R, from cache or owner
 ``GET  /checks/SLUG``       search     -> :class:`CheckReport` of a learnware of the node's own
@@ -52,7 +53,7 @@ body. Every error is :class:`Problem` with a real status code. Answers to GET ca
 ``If-None-Match`` an unchanged one is a short 304.
 """
 
-from .cards import CardView, Source
+from .cards import CardView, Source, Sources
 from .common import API_PREFIX, ENDPOINT_FILE, Endpoint, PageQuery, Problem
 from .groups import (
     CreateGroupRequest,
@@ -146,6 +147,7 @@ __all__ = [
     "Shared",
     "SketchView",
     "Source",
+    "Sources",
     "Status",
     "TokenGrant",
     "TokenRequest",

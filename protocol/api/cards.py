@@ -18,6 +18,14 @@ class Source(msgspec.Struct, frozen=True):
     host: str = ""
     prefix: str = ""
     """What comes before ``/blob/`` in a path; a node that relays for the owner has one."""
+    token: str = ""
+    """For what is not public: sent as a bearer token with every request for a blob; good for minutes."""
+
+
+class Sources(msgspec.Struct, frozen=True):
+    """Nodes from which a learnware's blobs can be fetched now."""
+
+    sources: list[Source]
 
 
 class CardView(msgspec.Struct, frozen=True):
@@ -48,3 +56,7 @@ class CardView(msgspec.Struct, frozen=True):
     package_bytes: int
     published: int
     disputed: bool = False
+    public: bool = True
+    """Whether everybody sees it."""
+    groups: list[str] = []
+    """Ids of the groups of this node in which it is shown."""

@@ -63,6 +63,12 @@ class PublishRequest(msgspec.Struct, frozen=True):
     update: bool = False
     """Replace the live version of the slug; without it an existing slug is refused."""
     checks: CheckReport | None = None
+    public: bool | None = None
+    """Whether everybody sees it. None: yes, unless groups are named; an update stays as it is."""
+    groups: list[str] = []
+    """The groups that see it, each by name, id, or the beginning of its id."""
+    package_groups: list[str] | None = None
+    """The groups for which the package is kept, though the card is seen by more; empty for none."""
 
 
 class PublishReceipt(msgspec.Struct, frozen=True):

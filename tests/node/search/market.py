@@ -16,14 +16,15 @@ from msgspec.structs import replace
 
 from skerry.node.directory import Directory
 from skerry.node.keys import Keyring
-from skerry.node.search.index import CardIndex
+from skerry.node.network.ways import DIRECT
+from skerry.node.search.index import CardIndex, Entry
 from skerry.node.search.service import SearchService
 from skerry.node.search.sketches import Sketches
 from skerry.node.storage.store import Store
 from skerry.node.transfer.fetching import SpecificationCache
 from skerry.node.view import NodeView
 from skerry.package.blobs import BlobStore
-from skerry.protocol.api import SearchRequest
+from skerry.protocol.api import SearchRequest, Source
 from skerry.protocol.card import Blob, Card
 from skerry.protocol.effects import CardsChanged, PutCatalogue
 from skerry.protocol.signing import Signer
@@ -156,7 +157,12 @@ def market_in(folder: Path) -> Iterator[Market]:
     sketches, posts = Sketches(folder / "sketches"), Posts()
     keyring = Keyring(OWNER, Signer.generate(), (), b"c" * 32)
     view = NodeView(keyring, None, index, directory, Nothing(), "127.0.0.1:1")  # type: ignore[arg-type]
-    cache = SpecificationCache(blobs, BlobStore(folder / "cache"), index, directory)
+
+    async def reach(entry: Entry) -> list[Source]:
+        return directory.sources(key for _, key in entry.places)
+
+    fetched = BlobStore(folder / "cache")
+    cache = SpecificationCache(blobs, fetched, index, directory, reach, DIRECT, Nothing())  # type: ignore[arg-type]
     service = SearchService(OWNER, index, sketches, directory, view, store, cache, posts)  # type: ignore[arg-type]
     try:
         yield Market(service, store, index, sketches, blobs, posts, cache)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from skerry.node.search.index import CardIndex, OwnBlobs
+from skerry.node.search.index import CardIndex
 from skerry.node.search.sketches import Change
 from skerry.protocol.card import CARD as CARD_FORMAT
 from skerry.protocol.card import Blob, Card, card_hash
@@ -42,21 +42,6 @@ def test_a_card_stands_as_long_as_a_catalogue_holds_it() -> None:
     }
     assert shown(index) == []
     assert index.by_specification(b"s" * 32) is None
-
-
-def test_only_what_a_live_own_card_names_is_served() -> None:
-    rkme = small_rkme(np.random.default_rng(9), 0.0)
-    first = card_of("one", rkme, Blob(b"s" * 32, 1)).to_bytes()
-    second = card_of("two", rkme, Blob(b"t" * 32, 1)).to_bytes()
-    own = OwnBlobs((b"", NODE))
-    own.apply(CardsChanged(b"", NODE, OWNER, b"h", (first, second), ()))
-    own.apply(CardsChanged(b"", NODE, OWNER, b"h", (first,), ()))  # told twice
-    own.apply(
-        CardsChanged(b"", b"m" * 32, OWNER, b"h", (card_of("x", rkme, Blob(b"u" * 32, 1)).to_bytes(),), ())
-    )
-    assert [root in own for root in (b"s" * 32, b"t" * 32, b"u" * 32, b"p" * 32)] == [True, True, False, True]
-    own.apply(CardsChanged(b"", NODE, OWNER, b"h", (), (card_hash(first),)))
-    assert [root in own for root in (b"s" * 32, b"t" * 32, b"p" * 32)] == [False, True, True]
 
 
 changes = st.lists(

@@ -36,7 +36,7 @@ CONTENT = bytes(range(256)) * 3000  # three leaves, the last one short
 
 @asynccontextmanager
 async def serving_blobs(
-    folder: Path, store: BlobStore, is_public: Callable[[bytes], bool] = lambda _: True
+    folder: Path, store: BlobStore, may_have: Callable[[bytes, bytes], bool] = lambda _, __: True
 ) -> AsyncIterator[Source]:
     """Serve a store over TLS and give the source that a hit would name."""
     paths = Folder(folder)
@@ -46,7 +46,7 @@ async def serving_blobs(
     paths.tls_key.write_bytes(key.private_bytes(encoding, form, serialization.NoEncryption()))
     paths.tls_certificate.write_bytes(make_certificate(key, dt.datetime.now(dt.UTC)))
     application = web.Application(middlewares=[problems])
-    BlobRoutes(store, is_public).add_to(application)
+    BlobRoutes(store, may_have).add_to(application)
     listening = bind("127.0.0.1", 0)
     async with serving(application, listening, server_context(paths)):
         certificate = certificate_hash(paths.tls_certificate).hex()
@@ -106,7 +106,8 @@ async def test_the_leaf_list_is_that_of_the_blob(tmp_path: Path) -> None:
 async def test_what_nobody_published_is_not_there(tmp_path: Path) -> None:
     store = BlobStore(tmp_path / "blobs")
     public, private = store.put_bytes(b"public").root, store.put_bytes(b"private").root
-    async with serving_blobs(tmp_path / "node", store, {public, b"0" * 32}.__contains__) as source:
+    served = {public, b"0" * 32}
+    async with serving_blobs(tmp_path / "node", store, lambda root, _: root in served) as source:
         assert (await _get(source, f"/blob/{public.hex()}"))[0] == 200
         hidden = await _get(source, f"/blob/{private.hex()}")
         absent = await _get(source, f"/blob/{'ab' * 32}")

@@ -1,0 +1,107 @@
+"""Who may have which of this node's blobs.
+
+Theory of operation. A blob is named by cards, and each card stands in one or several of this node's
+catalogues: public, or of a group. Who may see a catalogue may have what its cards name; a package may be kept
+for some groups only, though its card is seen by more. The reader shows the token that this node gave to it on
+a gossip connection (see :mod:`skerry.protocol.tokens`); membership is looked up in the newest roster at every
+request, and again for every piece of a long answer.
+
+Rules of this file:
+
+1. A blob that no live card of this node names is not there, whoever asks.
+2. "No" is "not there": the caller gets one answer for both, after the same steps.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from skerry.node.directory import PUBLIC
+from skerry.protocol.card import CARD, card_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from skerry.protocol.effects import CardsChanged
+    from skerry.protocol.state import State
+
+Scopes = frozenset[bytes]
+
+
+class Audience:
+    """See the module's docstring.
+
+    Parameters
+    ----------
+    node_key
+        This node's own key.
+    state
+        Who is a member, and which tokens count.
+    kept
+        By slug, the groups for which a package is kept.
+    """
+
+    def __init__(self, node_key: bytes, state: State, kept: Mapping[str, Scopes]) -> None:
+        self._node_key = node_key
+        self._state = state
+        self.kept: dict[str, Scopes] = dict(kept)
+        self._readers: defaultdict[bytes, Counter[bytes]] = defaultdict(Counter)
+        """Blob -> scopes whose members may have it, and by how many cards."""
+        self._named: dict[tuple[bytes, bytes], list[tuple[bytes, bytes]]] = {}
+        """(Scope, card) -> the (blob, scope) pairs that it gave."""
+
+    def apply(self, change: CardsChanged) -> None:
+        """Follow this node's own catalogues."""
+        if change.node_key != self._node_key:
+            return
+        for removed in change.removed:
+            self._remove((change.scope, removed))
+        for raw in change.added:
+            self._remove((change.scope, card_hash(raw)))
+            self._add(change.scope, raw)
+
+    def may_have(self, root: bytes, token: bytes) -> bool:
+        """Return whether the bearer of a token, or anybody when it is empty, may have a blob now."""
+        return self._admits(root, self._state.tokens().bearer(token, time.time()))
+
+    def peer_may_have(self, root: bytes, peer: bytes) -> bool:
+        """Return whether a connected peer, which proved who it is, may have a blob now."""
+        known = self._state.peers().get(peer)
+        return known is not None and self._admits(root, known.owner)
+
+    def load(self) -> None:
+        """Take over this node's own catalogues as the state machine holds them at the start."""
+        for scope in (PUBLIC, *self._state.groups().groups):
+            held = self._state.catalogue(self._node_key, scope)
+            for digest, raw in () if held is None else held.visible.items():
+                self._remove((scope, digest))
+                self._add(scope, raw)
+
+    def drop(self, scope: bytes) -> None:
+        """Forget this node's catalogue in a scope."""
+        for place in [place for place in self._named if place[0] == scope]:
+            self._remove(place)
+
+    def _admits(self, root: bytes, owner: bytes) -> bool:
+        readers = self._readers.get(root, Counter())
+        groups = self._state.groups()
+        allowed = [scope for scope in readers if scope == PUBLIC or (owner and groups.may_read(scope, owner))]
+        return bool(allowed)
+
+    def _add(self, scope: bytes, raw: bytes) -> None:
+        card = CARD.decode(raw)
+        named = [(card.specification.root, scope)]
+        named += [(card.package.root, reader) for reader in self.kept.get(card.slug, (scope,))]
+        self._named[scope, card_hash(raw)] = named
+        for root, reader in named:
+            self._readers[root][reader] += 1
+
+    def _remove(self, place: tuple[bytes, bytes]) -> None:
+        for root, reader in self._named.pop(place, ()):
+            self._readers[root][reader] -= 1
+            if not self._readers[root][reader]:
+                del self._readers[root][reader]
+            if not self._readers[root]:
+                del self._readers[root]

@@ -1,0 +1,67 @@
+"""Blobs go to who may see a card that names them: anybody, members of a group, or nobody."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skerry.node.groups.audience import Audience
+from skerry.protocol.card import Blob, card_hash
+from skerry.protocol.effects import CardsChanged
+from tests.node.search.market import NODE, OWNER, card_of, small_rkme
+
+GROUP = b"g" * 32
+
+
+class Membership:
+    """Stands for the state: who bears which token, and who is a member."""
+
+    def __init__(self) -> None:
+        self.members = {b"member"}
+
+    def tokens(self) -> Membership:
+        return self
+
+    def groups(self) -> Membership:
+        return self
+
+    def bearer(self, token: bytes, wall: float) -> bytes:
+        return token
+
+    def may_read(self, scope: bytes, owner: bytes) -> bool:
+        return scope == GROUP and owner in self.members
+
+
+def test_only_what_a_live_own_card_names_is_served() -> None:
+    rkme = small_rkme(np.random.default_rng(9), 0.0)
+    first = card_of("one", rkme, Blob(b"s" * 32, 1)).to_bytes()
+    second = card_of("two", rkme, Blob(b"t" * 32, 1)).to_bytes()
+    strange = card_of("x", rkme, Blob(b"u" * 32, 1)).to_bytes()
+    state = Membership()
+    own = Audience(NODE, state, {"two": frozenset((GROUP,))})  # type: ignore[arg-type]
+
+    def had(*roots: bytes, token: bytes = b"") -> list[bool]:
+        return [own.may_have(root * 32, token) for root in roots]
+
+    own.apply(CardsChanged(b"", NODE, OWNER, b"h", (first, second), ()))
+    own.apply(CardsChanged(b"", NODE, OWNER, b"h", (first,), ()))  # told twice
+    own.apply(CardsChanged(b"", b"m" * 32, OWNER, b"h", (strange,), ()))
+    assert had(b"s", b"t", b"u", b"p") == [True, True, False, True]
+    own.apply(CardsChanged(b"", NODE, OWNER, b"h", (), (card_hash(first),)))
+    # The package is kept for a group, though everybody sees the card.
+    assert had(b"s", b"t", b"p") == [False, True, False]
+    assert had(b"s", b"t", b"p", token=b"member") == [False, True, True]
+    state.members.clear()
+    assert had(b"t", b"p", token=b"member") == [True, False]
+    own.drop(b"")
+    assert had(b"t", b"p") == [False, False]
+
+
+def test_a_card_of_a_group_opens_its_blobs_to_members_alone() -> None:
+    card = card_of("one", small_rkme(np.random.default_rng(9), 0.0), Blob(b"s" * 32, 1)).to_bytes()
+    own = Audience(NODE, Membership(), {})  # type: ignore[arg-type]
+    own.apply(CardsChanged(GROUP, NODE, OWNER, b"h", (card,), ()))
+    assert [own.may_have(b"s" * 32, token) for token in (b"", b"other", b"member")] == [False, False, True]
+    own.apply(CardsChanged(b"", NODE, OWNER, b"h", (card,), ()))
+    assert own.may_have(b"s" * 32, b"")
+    own.apply(CardsChanged(b"", NODE, OWNER, b"h", (), (card_hash(card),)))
+    assert [own.may_have(b"p" * 32, token) for token in (b"", b"member")] == [False, True]
