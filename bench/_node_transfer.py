@@ -196,7 +196,7 @@ async def _serve(keys: Folder, store: BlobStore) -> None:
         applications = []
         for _ in range(2):
             applications.append(web.Application())
-            BlobRoutes(store, lambda _: True).add_to(applications[-1])
+            BlobRoutes(store, lambda *_: True).add_to(applications[-1])
         async with serving(applications[0], plain), serving(applications[1], tls, server_context(keys)):
             print(address_of(plain), address_of(tls), flush=True)
             await asyncio.to_thread(sys.stdin.read)

@@ -35,7 +35,7 @@ def blob(tmp_path: Path) -> tuple[BlobStore, bytes, bytes]:
 async def plain(store: BlobStore, limit: int = 0) -> AsyncIterator[tuple[str, list[int]]]:
     served: list[int] = []
     application = web.Application()
-    BlobRoutes(store, lambda _: True, limit, lambda _, __, size: served.append(size)).add_to(application)
+    BlobRoutes(store, lambda *_: True, limit, lambda _, __, size: served.append(size)).add_to(application)
     listening = bind("127.0.0.1", 0)
     async with serving(application, listening):
         yield address_of(listening), served
