@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.report import Row, arguments, show
 
-PARTS = {"text": "_kinds_text", "images": "_kinds_images"}
+PARTS = {"text": "_kinds_text", "images": "_kinds_images", "newsgroups": "_kinds_newsgroups"}
 """Each part is a module with a function ``rows(options) -> list[Row]``."""
 
 
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--newsgroups", type=Path, help="folder of the 20 newsgroups")
     parser.add_argument("--images", type=Path, help="npz file of labelled images")
     parser.add_argument("--features", type=Path, help="folder where the rows of texts are kept")
+    parser.add_argument("--draws", type=int, default=3, help="markets that are drawn (default 3)")
     options = parser.parse_args()
     for name in options.only or PARTS:
         print(f"bench.kinds: {name}", file=sys.stderr, flush=True)

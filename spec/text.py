@@ -124,8 +124,8 @@ def text_features(texts: Iterable[str], extractor: str = "hashed") -> Floats:
         As ``fit_text``; texts may all be empty.
     """
     read = read_texts(texts)
-    model, memory = text_extractor(extractor), _memory(extractor)
-    keys = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in read]
+    model, memory = text_extractor(extractor), text_memory(extractor)
+    keys = [text_key(text) for text in read]
     rows = np.empty((len(read), model.dimension), np.float32)
     unknown: dict[bytes, list[int]] = {}
     for place, key in enumerate(keys):
@@ -199,7 +199,7 @@ def text_extractor(name: str) -> Extractor:
     )
 
 
-class _Memory:
+class TextMemory:
     """The rows of the texts seen last, by the hash of the text; bounded, the oldest go first."""
 
     def __init__(self, rows_max: int) -> None:
@@ -207,21 +207,29 @@ class _Memory:
         self._rows_max = rows_max
 
     def get(self, key: bytes) -> Floats | None:
+        """Return the row of a text by its key, or None."""
         return self._rows.get(key)
 
     def put(self, key: bytes, row: Floats) -> None:
+        """Remember a row; the oldest goes where there are too many."""
         self._rows[key] = row
         while len(self._rows) > self._rows_max:
             self._rows.pop(next(iter(self._rows)), None)
 
 
 @lru_cache(maxsize=4)
-def _memory_of(extractor_id: str) -> _Memory:  # noqa: ARG001 - one memory an extractor
-    return _Memory(TEXT_CACHE_ROWS_MAX)
+def _memory_of(extractor_id: str) -> TextMemory:  # noqa: ARG001 - one memory an extractor
+    return TextMemory(TEXT_CACHE_ROWS_MAX)
 
 
-def _memory(name: str) -> _Memory:
-    return _memory_of(TEXT_EXTRACTORS.get(name, name))
+def text_memory(extractor: str) -> TextMemory:
+    """Return the memory of an extractor's rows, for who wants to keep them longer than the process lives."""
+    return _memory_of(TEXT_EXTRACTORS.get(extractor, extractor))
+
+
+def text_key(text: str) -> bytes:
+    """Return the hash that a text, as ``read_texts`` returns it, is remembered by."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def _refusal(where: str, why: str, *, todo: str = "") -> SpecificationError:

@@ -111,7 +111,7 @@ def test_what_the_default_extractor_computes_is_fixed_by_its_id() -> None:
 
 
 def test_the_memory_is_bounded() -> None:
-    memory = module._Memory(3)
+    memory = module.TextMemory(3)
     for number in range(5):
         memory.put(bytes([number]), np.zeros(1))
     assert [memory.get(bytes([number])) is not None for number in range(5)] == [
