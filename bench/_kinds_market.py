@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from skerry.reuse import Average, Learnware, Routed, Weighted
-from skerry.spec import Ranking, Rkme, rank
+from skerry.spec import Ranking, Rkme, mix, rank
 
 HITS = 10
 
@@ -31,10 +31,18 @@ class Searcher:
     requirement: Rkme
 
 
+def default_mix(nearest: Sequence[Learnware], wanted: Rkme) -> Routed:
+    """Return the default answer to a search: the recommended mix, its members weighted row by row."""
+    found = mix(wanted, [member.rkme for member in nearest if member.rkme is not None])
+    members = [nearest[index] for index in found.indices]
+    return Routed(members, weights=found.weights.tolist(), requirement=wanted).fit()
+
+
 COMBINATIONS: dict[str, Callable[[Sequence[Learnware], Rkme], Any]] = {
     "Average": lambda nearest, _: Average(nearest[:HITS]).fit(),
     "Routed": lambda nearest, wanted: Routed(nearest[:15], requirement=wanted).fit(),
     "Weighted": lambda nearest, wanted: Weighted(nearest[:HITS], requirement=wanted).fit(),
+    "mix": default_mix,
     "all": lambda nearest, _: Average(nearest).fit(),
 }
 """Label-free combinations of learnwares, nearest first."""

@@ -156,7 +156,7 @@ def _row(
     params: dict[str, Any],
     spread: dict[str, float],
 ) -> Row:
-    """Return a figure beside the published one; of two goals the second is an upper bound, said in the note."""
+    """Return a figure beside the published one; of two goals the second is an upper bound."""
     within = "" if len(goals) < 2 else f", to be within {goals[0]} and {goals[1]}"
     return Row(
         f"newsgroups_{measure}",
@@ -178,7 +178,8 @@ def labelled_rows(
     auto: dict[int, list[float]] = {count: [] for count in counts if count in AUTO_GOALS}
     scratch: dict[int, list[float]] = {count: [] for count in counts}
     chosen: dict[int, list[str]] = {count: [] for count in auto}
-    for number, (topics, one) in enumerate(zip(itertools.combinations(TOPICS, 2), searchers, strict=True)):
+    for number, topics in enumerate(itertools.combinations(TOPICS, 2)):
+        one = searchers[number]
         nearest = [market[index] for index in ranked(one, market).indices[:HITS]]
         pool = np.random.default_rng((options.seed, number)).permutation(corpus.of(topics, training=True))
         for count in counts:
