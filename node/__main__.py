@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import platformdirs
 
-from skerry.errors import ConfigError, SkerryError
+from skerry.errors import ConfigError, SkerryError, StorageError
 
 from .folder import Folder
 
@@ -38,6 +38,20 @@ class Initialised(msgspec.Struct, frozen=True):
     owner: str
     node_key: str
     folder: str
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What ``backup`` prints with ``--json``."""
+
+    path: str
+    bytes: int
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """What ``restore`` prints with ``--json``."""
+
+    folder: str
+    files: int
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,7 +87,12 @@ def _parser() -> argparse.ArgumentParser:
     config = commands.add_parser("config", help="show the configuration that a daemon would run with")
     config.add_argument("key", nargs="?", help="one key, such as node.listen; otherwise all")
     config.add_argument("--show-source", action="store_true", help="say where each value comes from")
-    for command in (init, serve, config):
+    backup = commands.add_parser("backup", help="write keys, database and own blobs to one file")
+    backup.add_argument("file", type=Path, help="a file that does not exist yet")
+    restore = commands.add_parser("restore", help="make the node of a backup in an empty folder")
+    restore.add_argument("file", type=Path, help="what `backup` wrote")
+    verify = commands.add_parser("verify", help="check database, cards, blobs and sketches")
+    for command in (init, serve, config, backup, restore, verify):
         command.add_argument("--folder", type=Path, default=_default_folder(), help="the node's folder")
         command.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     return parser
@@ -148,7 +167,59 @@ def _config(options: argparse.Namespace) -> None:
     _print("\n".join(line(one) for one in found))
 
 
-_COMMANDS: Final = {"init": _init, "serve": _serve, "config": _config}
+def _backup(options: argparse.Namespace) -> None:
+    from .storage.backup import back_up
+
+    size = back_up(Folder(options.folder.absolute()), options.file.absolute())
+    if options.json:
+        _print_json(Kept(str(options.file), size))
+        return
+    _say(f"Wrote {options.file}, {size / 2**20:.1f} MiB. It holds the node's private keys: keep it safe.")
+
+
+def _restore(options: argparse.Namespace) -> None:
+    from .storage.backup import restore
+
+    folder = Folder(options.folder.absolute())
+    files = restore(options.file.absolute(), folder)
+    if options.json:
+        _print_json(Restored(str(folder.root), files))
+        return
+    _say(f"Restored {files} files into {folder.root}. Open invites are void; start it with `skerry serve`.")
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from .storage.verifying import verify
+
+    found = verify(Folder(options.folder.absolute()))
+    if options.json:
+        _print_json(found)
+    else:
+        for check in found.checks:
+            state = "skipped" if check.skipped else "WRONG" if check.wrong else "ok"
+            _print(f"{state:8} {check.sentence} {check.skipped or f'({check.looked_at} looked at)'}")
+            for example in check.examples:
+                _print(f"         {example}")
+            if check.todo:
+                _print(f"         {check.todo}")
+    if not found.sound:
+        raise StorageError(
+            "The node's disk is not what it should be",
+            where=str(options.folder),
+            why=", ".join(f"{check.wrong} wrong in {check.name}" for check in found.checks if check.wrong),
+            todo="Follow what stands below each check.",
+            code="E-STORAGE-DAMAGED",
+        )
+
+
+_COMMANDS: Final = {
+    "init": _init,
+    "serve": _serve,
+    "config": _config,
+    "backup": _backup,
+    "restore": _restore,
+    "verify": _verify,
+}
 
 
 def _new_loop(tap: Path | None) -> asyncio.AbstractEventLoop:

@@ -309,3 +309,9 @@ SOURCE_READY_SECONDS_MAX: Final = 5.0
 
 SOURCE_POLL_SECONDS: Final = 0.02
 """How often it is looked whether the token came."""
+
+BACKUP_MEMBERS_MAX: Final = 10_000_000
+"""Files in a backup: the blobs of as many learnwares as a catalogue may have, and room."""
+
+SUPERSEDED_SECONDS: Final = 90 * 86400
+"""How long the blobs of a version that was replaced stay fetchable: a hit pins its card's hash."""

@@ -88,6 +88,21 @@ class SketchIndex:
         """Return the ids of all cards, in no order."""
         return self._positions.keys()
 
+    def holds(self, card: bytes, island: bytes, sketch: Sketch) -> bool:
+        """Return whether a card stands on an island with this very sketch."""
+        position = self._positions.get(card)
+        if position is None:
+            return False
+        number, place = divmod(position, _ROWS_PER_NUMBER)
+        segment = self._file.segments[number]
+        rows = self._file.rows(segment)
+        return (
+            (segment.island, segment.columns) == (island, sketch.columns)
+            and bool(np.array_equal(rows.vectors[place], sketch.vector))
+            and bool(np.array_equal(rows.means[:, place], sketch.means))
+            and bool(np.array_equal(rows.spreads[:, place], sketch.spreads))
+        )
+
     def relabel(self, label_of: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.int64]]) -> None:
         """Give all cards new labels.
 

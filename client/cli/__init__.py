@@ -20,6 +20,7 @@ from . import (
     doctor,
     exchange,
     groups,
+    keeping,
     operator,
     owner,
     packager,
@@ -65,6 +66,11 @@ app.add_typer(group, name="group")
 cache: typer.Typer = typer.Typer(help="What was fetched.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(cache, name="cache")
 
+store: typer.Typer = typer.Typer(
+    help="What the node keeps on its disk.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(store, name="store")
+
 for _verb in (
     operator.init,
     operator.serve,
@@ -81,6 +87,8 @@ for _verb in (
     searcher.run,
     searcher.reuse,
     exchange.export,
+    keeping.backup,
+    keeping.restore,
     demonstration.demo,
 ):
     command(app)(_verb)
@@ -108,6 +116,7 @@ command(token)(tokens.revoke)
 command(audit, "show")(tokens.show_audit)
 command(audit, "export")(tokens.export_audit)
 command(app, "import")(exchange.import_package)
+command(store)(keeping.verify)
 command(cache)(cached.ls)
 command(cache)(cached.rm)
 command(cache)(cached.verify)

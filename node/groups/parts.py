@@ -76,7 +76,7 @@ class GroupParts:
         self._invites = Invites(keyring, front, proxies, state, driver, self._book, writer)
         self._upkeep = Upkeep(keyring.owner, state, writer)
         views = GroupViews(keyring.owner, state, directory, transport)
-        self.audience = Audience(keyring.signer.public_key, state, store.audiences())
+        self.audience = Audience(keyring.signer.public_key, state, store.audiences(), store.read_superseded())
         self._policies = Policies(state, index)
         self.visibility = Visibility(keyring.owner, keyring.signer.public_key, state, store, self.audience)
         self.sources = Sources(keyring, state, directory, transport)

@@ -23,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION: Final = "0006"
+REVISION: Final = "0007"
 """The newest migration; a database at this revision needs none."""
 
 metadata: Final = MetaData()
@@ -74,6 +74,15 @@ scenarios: Final = Table(
     metadata,
     Column("code", LargeBinary(8), primary_key=True),
     Column("words", String, nullable=False, comment="as in facts.py"),
+)
+
+superseded: Final = Table(
+    "superseded",
+    metadata,
+    Column("root", LargeBinary(32), primary_key=True, comment="of a blob of a version that was replaced"),
+    Column("scope", LargeBinary(32), primary_key=True, comment="whose members may have it"),
+    Column("card", LargeBinary(32), nullable=False, comment="the id of this node's own card"),
+    Column("until", BigInteger, nullable=False, comment="seconds since 1970 UTC; served until then"),
 )
 
 islands: Final = Table(

@@ -188,6 +188,10 @@ class Store:
         """Return the sets of scenarios by the code that facts give them."""
         return dict(self._query("SELECT code, words FROM scenarios"))
 
+    def read_superseded(self) -> list[tuple[bytes, bytes, bytes, int]]:
+        """Return (root, scope, card id, until) of the blobs of replaced versions of own learnwares."""
+        return self._query("SELECT root, scope, card, until FROM superseded")
+
     def read_islands(self) -> dict[bytes, bytes]:
         """Return the descriptions of islands by their ids."""
         return dict(self._query("SELECT island, description FROM islands"))
@@ -218,9 +222,10 @@ class Store:
         self._loop_connection.close()
         self._engine.dispose()
 
-    def take_in_words_now(self) -> None:
+    def take_in_all_words(self) -> None:
         """Return when the words of all cards can be found."""
-        self._writer.submit(self._take_in_words).result()
+        while self._writer.submit(self._take_in_words).result() == WORDS_PORTION:
+            pass
 
     def _query(self, statement: str, *parameters: object) -> list[Any]:
         with database_errors(self._path):
@@ -241,13 +246,14 @@ class Store:
         with database_errors(self._path), self._engine.connect() as connection:
             return words.find(connection, text)
 
-    def _take_in_words(self) -> None:
+    def _take_in_words(self) -> int:
         """Take in the words of some cards, and see to it that the rest follows; runs in the writer."""
         with database_errors(self._path), self._engine.begin() as connection:
             rows = connection.exec_driver_sql(_WORDLESS, (words.mark(connection), WORDS_PORTION)).all()
             words.put_words(connection, [(row[0], row[1]) for row in rows])
         if len(rows) == WORDS_PORTION and not self._closing:
             self._writer.submit(self._take_in_words)
+        return len(rows)
 
     async def transact(self, work: Callable[[Connection], Result]) -> Result:
         """Run `work` in a transaction of the one writer, synced to the disk when this returns."""

@@ -15,14 +15,14 @@ import msgspec
 from sqlalchemy import delete, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from skerry.node.limits import FACTS_PORTION
+from skerry.node.limits import FACTS_PORTION, SUPERSEDED_SECONDS
 from skerry.protocol import effects
 from skerry.protocol.card import CARD, card_hash
 from skerry.protocol.snapshot import Snapshot, StoredCatalogue
 
 from . import words
 from .facts import facts_of, scenario_words, word_code
-from .schema import anchors, cards, catalogues, charters, groups, node_records, records
+from .schema import anchors, audiences, cards, catalogues, charters, groups, node_records, records, superseded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -112,6 +112,8 @@ def derive_facts(connection: Connection) -> None:
 def _put_catalogue(connection: Connection, operation: effects.PutCatalogue) -> None:
     head = operation.head
     place = _put_heads(connection, operation.scope, operation.node_key, head=head, shown=head)
+    if operation.own:
+        _supersede(connection, place, operation)
     _drop_cards(connection, place, operation.removed)
     if operation.added:
         before = connection.exec_driver_sql("SELECT coalesce(max(number), 0) FROM cards").scalar_one()
@@ -135,6 +137,23 @@ def _put_facts(connection: Connection, place: int, rows: Sequence[Row[Any]]) -> 
         "INSERT OR IGNORE INTO scenarios (code, words) VALUES (?, ?)",
         [(word_code(text), text) for text in sorted(sets)],
     )
+
+
+def _supersede(connection: Connection, place: int, operation: effects.PutCatalogue) -> None:
+    """Note until when the blobs of replaced versions are served; those of what was withdrawn are not."""
+    new = {card.id: card for card in map(CARD.decode, operation.added)}
+    for digest in operation.removed:
+        for row in connection.exec_driver_sql(f"{_NUMBERED} AND hash = ?", (place, digest)):
+            old = CARD.decode(row.card)
+            if old.id not in new:
+                connection.execute(delete(superseded).where(superseded.c.card == old.id))
+                continue
+            until = new[old.id].published + SUPERSEDED_SECONDS
+            kept = connection.scalars(select(audiences.c.scope).where(audiences.c.slug == old.slug)).all()
+            readers = [(old.specification.root, operation.scope)]
+            readers += [(old.package.root, scope) for scope in kept or (operation.scope,)]
+            for root, scope in readers:
+                _put(connection, superseded, root=root, scope=scope, card=old.id, until=until)
 
 
 def _drop_cards(connection: Connection, place: int, hashes: Iterable[bytes]) -> None:

@@ -106,9 +106,9 @@ class NodeProcess:
                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max,) * 2),
             )
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, seconds: float = START_SECONDS_MAX) -> None:
         assert self.process is not None
-        deadline = time.monotonic() + START_SECONDS_MAX
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.said()}"
             try:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+from msgspec.structs import replace
 
 from skerry.node.groups.audience import Audience
+from skerry.node.limits import SUPERSEDED_SECONDS
 from skerry.protocol.card import Blob, card_hash
-from skerry.protocol.effects import CardsChanged
-from tests.node.search.market import NODE, OWNER, card_of, small_rkme
+from skerry.protocol.effects import CardsChanged, PutCatalogue
+from tests.node.search.market import NODE, OWNER, card_of, new_store, small_rkme
 
 GROUP = b"g" * 32
 
@@ -65,3 +69,38 @@ def test_a_card_of_a_group_opens_its_blobs_to_members_alone() -> None:
     assert own.may_have(b"s" * 32, b"")
     own.apply(CardsChanged(b"", NODE, OWNER, b"h", (), (card_hash(card),)))
     assert [own.may_have(b"p" * 32, token) for token in (b"", b"member")] == [False, True]
+
+
+def test_a_replaced_version_is_there_for_a_time_and_a_withdrawn_one_not(tmp_path: Path) -> None:
+    rkme = small_rkme(np.random.default_rng(9), 0.0)
+    old = replace(card_of("one", rkme, Blob(b"s" * 32, 1)), package=Blob(b"p" * 32, 1), published=1000)
+    new = replace(
+        old, version=2, specification=Blob(b"t" * 32, 1), package=Blob(b"q" * 32, 1), published=2000
+    )
+    clock = [3000.0]
+    store, state = new_store(tmp_path), Membership()
+    own = Audience(NODE, state, {}, (), lambda: clock[0])  # type: ignore[arg-type]
+    steps: list[tuple[tuple[bytes, ...], tuple[bytes, ...]]] = [
+        ((old.to_bytes(),), ()),
+        ((new.to_bytes(),), (card_hash(old.to_bytes()),)),
+        ((), (card_hash(new.to_bytes()),)),
+    ]
+
+    def served(audience: Audience) -> list[bool]:
+        return [audience.may_have(root, b"") for root in (b"s" * 32, b"p" * 32, b"t" * 32, b"q" * 32)]
+
+    seen = []
+    for added, removed in steps:
+        store.write_now([PutCatalogue(b"", NODE, b"head", added, removed, own=True)])
+        own.apply(CardsChanged(b"", NODE, OWNER, b"h", added, removed))
+        again = Audience(NODE, state, {}, store.read_superseded(), lambda: clock[0])  # type: ignore[arg-type]
+        live = tuple(store.read().catalogues[b"", NODE].cards.values())
+        again.apply(CardsChanged(b"", NODE, OWNER, b"h", live, ()))
+        assert served(again) == served(own)
+        seen.append(served(own))
+        if len(seen) == 2:
+            clock[0] = 2000.0 + SUPERSEDED_SECONDS
+            assert served(own) == [False, False, True, True]
+            clock[0] = 3000.0
+    assert seen == [[True, True, False, False], [True] * 4, [False] * 4]
+    store.close()

@@ -128,7 +128,7 @@ class Market:
 
     def take_in_words(self) -> None:
         """Wait until the words of all cards can be found."""
-        self.store.take_in_words_now()
+        self.store.take_in_all_words()
 
     def nearest(self, requirement: Rkme, count: int) -> list[str]:
         """Return the truth: slugs by exact distance."""
