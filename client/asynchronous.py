@@ -72,9 +72,9 @@ class AsyncNetwork:
         """Whether the node is on this machine."""
         return self._network.is_local
 
-    async def search(self, X: Any = None, **options: Unpack[SearchOptions]) -> Hits:
+    async def search(self, X: Any = None, y: Any = None, **options: Unpack[SearchOptions]) -> Hits:
         """Find learnwares for data, for words, or for both; see :meth:`Network.search`."""
-        return await asyncio.to_thread(self._network.search, X, **options)
+        return await asyncio.to_thread(self._network.search, X, y, **options)
 
     async def hit(self, card_id: str, columns_map: Mapping[str, str] | None = None) -> Hit:
         """Return the learnware with this id; see :meth:`Network.hit`."""

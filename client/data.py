@@ -208,11 +208,10 @@ class FewLabels:
 
 def known_labels(labels: Labels) -> FewLabels | None:
     """Return the labels (n,) that are there, or None when none is."""
-    known = (
-        ~np.isnan(labels)
-        if labels.dtype == np.float64
-        else np.array([str(label).strip().lower() not in MISSING for label in labels])
-    )
+    if labels.dtype.kind == "f":
+        known = ~np.isnan(labels)
+    else:
+        known = np.array([str(label).strip().lower() not in MISSING for label in labels], dtype=np.bool_)
     rows = np.flatnonzero(known)
     return FewLabels(rows, _labels(labels[rows])) if len(rows) else None
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from skerry.reuse import Learnware, Routed
-    from skerry.spec import Rkme, Specification
+    from skerry.spec import ExpectedLoss, Rkme, Specification
 
     from .explaining import Explained
 
@@ -70,6 +70,9 @@ class Hit:
         Cosine of the kernel mean embeddings, in [0, 1]; None in a search by words.
     within_noise
         Whether the distance is no larger than that between two halves of the searcher's own rows.
+    expected_loss
+        What the model is expected to lose on the searcher's labelled rows, estimated from its specification;
+        None without labels, or where the specification does not allow it.
     """
 
     def __init__(
@@ -80,7 +83,9 @@ class Hit:
         *,
         unsafe_models: bool = False,
         columns_map: Mapping[str, str] | None = None,
+        expected_loss: ExpectedLoss | None = None,
     ) -> None:
+        self.expected_loss: ExpectedLoss | None = expected_loss
         self.answer: api.Hit = answer
         self.card: api.CardView = answer.card
         self.sources: list[api.Source] = answer.sources
@@ -277,14 +282,23 @@ class Hits(Sequence[Hit]):
         noise_mmd2: float | None = None,
         unsafe_models: bool = False,
         columns_map: Mapping[str, str] | None = None,
+        losses: Mapping[str, ExpectedLoss] | None = None,
     ) -> None:
+        losses = losses or {}
         self.answer: api.SearchAnswer = answer
         self.requirement: Rkme | None = requirement
         self.noise_mmd2: float | None = noise_mmd2
         self.coverage: api.Coverage = answer.coverage
         self._columns_map = dict(columns_map or {})
         self._hits = [
-            Hit(hit, connection, cache, unsafe_models=unsafe_models, columns_map=columns_map)
+            Hit(
+                hit,
+                connection,
+                cache,
+                unsafe_models=unsafe_models,
+                columns_map=columns_map,
+                expected_loss=losses.get(hit.card.hash),
+            )
             for hit in answer.hits
         ]
 
@@ -332,8 +346,8 @@ class Hits(Sequence[Hit]):
         -------
         pandas.DataFrame, polars.DataFrame or pyarrow.Table
             Columns ``name``, ``version``, ``owner``, ``owner_id``, ``task``, ``lane``, ``license``,
-            ``package_bytes``, ``mmd2``, ``cosine``, ``within_noise`` and ``id``. Texts are as their owners
-            wrote them.
+            ``package_bytes``, ``mmd2``, ``cosine``, ``within_noise``, ``expected_loss`` and ``id``. Texts are
+            as their owners wrote them.
 
         Raises
         ------

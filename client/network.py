@@ -15,14 +15,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from msgspec.structs import replace
 
 from skerry.errors import NotFound, Unavailable
 from skerry.protocol import api
 
-from . import remote
+from . import labels, remote
 from .cache import Cache
 from .connection import Absent, Connection, find, segment
 from .fetch import Progress, no_progress
@@ -30,6 +30,9 @@ from .groups import Groups
 from .hits import Hit, Hits
 from .publishing import Draft, Words, drafted, upload
 from .requirements import CARD_ID, Requirement, is_file, requirement
+
+if TYPE_CHECKING:
+    from skerry.spec import ExpectedLoss
 
 
 class Where(TypedDict, total=False):
@@ -100,6 +103,7 @@ class Network:
     def search(
         self,
         X: Any = None,
+        y: Any = None,
         *,
         task: str | None = None,
         text: str = "",
@@ -122,6 +126,10 @@ class Network:
             :class:`~skerry.spec.Rkme`; the id of a card or a hit, to find what is like it. A str that is none
             of these is words, as `text`. Only a specification of the data goes to the node of this machine,
             and only a sketch of it to a node elsewhere.
+        y
+            Labels of the rows, (n,), missing (NaN, None, empty) where none is known; for a file the name of
+            their column. They stay here: where they tell two hits apart they overrule the distances, and hits
+            that they show to be worse leave the mix. `hit.expected_loss` says what was estimated.
         task
             ``"Classification"``, ``"Regression"``, ...
         text
@@ -157,7 +165,8 @@ class Network:
         """
         if isinstance(X, str) and not is_file(X) and CARD_ID.fullmatch(X) is None:
             X, text = None, f"{X} {text}".strip()
-        wanted = None if X is None else self._wanted(X, columns, columns_map)
+        wanted = None if X is None else self._wanted(X, y, columns, columns_map)
+        began = time.monotonic()
         request = api.SearchRequest(
             requirement=wanted.rkme.to_bytes() if wanted is not None and self.is_local else b"",
             noise_mmd2=None if wanted is None or not self.is_local else wanted.noise_mmd2,
@@ -174,7 +183,11 @@ class Network:
             answer = self._search_elsewhere(request, sketch, wanted)
         else:
             answer = self._connection.post("/search", request, api.SearchAnswer, extra_seconds=timeout)
-        return self.hits(answer, wanted, columns_map)
+        losses: dict[str, ExpectedLoss] = {}
+        if wanted is not None and wanted.labelled is not None and answer.hits:
+            left = max(timeout / 2, timeout - (time.monotonic() - began))
+            answer, losses = labels.weighed(self.hits(answer), wanted, mix_size, left)
+        return self.hits(answer, wanted, columns_map, losses)
 
     @property
     def is_local(self) -> bool:
@@ -182,13 +195,13 @@ class Network:
         return self._connection.is_local
 
     def _wanted(
-        self, X: Any, columns: Sequence[str] | None, columns_map: Mapping[str, str] | None
+        self, X: Any, y: Any, columns: Sequence[str] | None, columns_map: Mapping[str, str] | None
     ) -> Requirement:
         if isinstance(X, str) and CARD_ID.fullmatch(X):
             X = self.hit(X)
         if isinstance(X, Hit):
             X = X.specification().rkme
-        return requirement(X, columns, columns_map)
+        return requirement(X, y, columns, columns_map)
 
     def _search_elsewhere(
         self, request: api.SearchRequest, sketch: api.SketchView, wanted: Requirement
@@ -206,6 +219,7 @@ class Network:
         answer: api.SearchAnswer,
         wanted: Requirement | None = None,
         columns_map: Mapping[str, str] | None = None,
+        losses: Mapping[str, ExpectedLoss] | None = None,
     ) -> Hits:
         """Return a search's answer, which may have been kept since, as hits.
 
@@ -217,6 +231,8 @@ class Network:
             What was searched with, which sets the metric of the mix; without it there is no mix.
         columns_map
             As in :meth:`search`.
+        losses
+            What hits are expected to lose, by card hash.
         """
         return Hits(
             answer,
@@ -226,6 +242,7 @@ class Network:
             noise_mmd2=None if wanted is None else wanted.noise_mmd2,
             unsafe_models=self._unsafe_models,
             columns_map=columns_map,
+            losses=losses,
         )
 
     def hit(self, card_id: str, columns_map: Mapping[str, str] | None = None) -> Hit:

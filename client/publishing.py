@@ -35,6 +35,7 @@ from .connection import Connection
 from .fetch import Progress, no_progress
 from .limits import SLUG_CHARACTERS_MAX
 from .packaging import as_sent
+from .requirements import IMAGE_AXES
 
 if TYPE_CHECKING:
     from skerry.package.format import Package
@@ -306,14 +307,12 @@ def _guarded(rkme: Rkme, X: Any, step: Step) -> Rkme:
 
 def _draft(model: Any, X: Any, y: Any, path: Path, words: Words, *, unconfined: bool, step: Step) -> Draft:
     from skerry.package.build import build_package, inspect_model
-    from skerry.spec import Specification, fit_table
+    from skerry.spec import Specification
 
     facts = inspect_model(model, X)
     outputs = f"{len(facts.classes)} classes" if facts.classes is not None else f"{facts.outputs} numbers"
     step("inspect", f"{facts.task}: {facts.inputs} columns to {outputs}")
-    responses = _responder(model, X, facts)
-    fitted = fit_table(X, columns=words.get("columns"), units=words.get("units"), responses=responses)
-    rkme = _guarded(fitted, X, step)
+    rkme = _guarded(_fitted(model, X, facts, words), X, step)
     semantic = _semantic(model, facts, rkme, words)
     package = build_package(
         model,
@@ -342,6 +341,23 @@ def _audience(words: Words) -> Audience:
         groups=tuple(words.get("groups") or ()),
         package_groups=None if kept is None else tuple(kept),
     )
+
+
+def _fitted(model: Any, X: Any, facts: ModelFacts, words: Words) -> Rkme:
+    """Return the specification of a table's rows, with the model's answers at its points."""
+    from skerry.reuse.inputs import is_text
+    from skerry.spec import fit_table
+
+    if is_text(X) or np.ndim(X) in IMAGE_AXES:
+        raise SpecificationError(
+            "Only models of tables are published",
+            where="X",
+            why="the package format has no specification for this version's text and image features",
+            todo="Publish a model of the features: skerry.spec.text_features(X) or image_features(X)",
+            code="E-PUBLISH-KIND",
+        )
+    responses = _responder(model, X, facts)
+    return fit_table(X, columns=words.get("columns"), units=words.get("units"), responses=responses)
 
 
 def _lane(package: Package) -> str:

@@ -51,22 +51,20 @@ def compared(
     seconds
         Time for fetching.
     """
-    from skerry.spec import mix, rank
-    from skerry.spec.limits import MIX_CANDIDATES_MAX
+    from skerry.spec import rank
 
-    rkmes = _specifications(hits, seconds)
+    rkmes = [None if one is None else one.rkme for one in specifications(hits, seconds)]
     had = [
         at for at, rkme in enumerate(rkmes) if rkme is not None and rkme.island.id == wanted.rkme.island.id
     ]
     known = [rkme for at in had if (rkme := rkmes[at]) is not None]
     ranking = rank(wanted.rkme, known)
     order = ranking.indices.tolist()
-    mixable = [at for at in order if not hits[had[at]].card.disputed][:MIX_CANDIDATES_MAX]
-    chosen = None
-    if mixable and request.mix_size:
-        chosen = mix(wanted.rkme, [known[at] for at in mixable], request.mix_size)
-    members = [] if chosen is None else [mixable[at] for at in chosen.indices]
-    shown = [place for place, at in enumerate(order) if place < request.k or at in members]
+    chosen = recommended(
+        [hits[had[at]] for at in order], [known[at] for at in order], wanted, request.mix_size
+    )
+    members = [] if chosen is None else chosen.members
+    shown = [place for place in range(len(order)) if place < request.k or place in members]
     measured = [
         replace(
             hits[had[order[place]]].answer,
@@ -78,14 +76,26 @@ def compared(
         )
         for place in shown
     ]
-    view = None
-    if chosen is not None:
-        positions = [[order[place] for place in shown].index(at) for at in members]
-        view = api.MixView(positions, chosen.weights.tolist(), chosen.mmd2, chosen.single_mmd2)
+    view = None if chosen is None else replace(chosen, members=[shown.index(at) for at in members])
     return api.SearchAnswer(measured, view, _coverage(answer.coverage, hits, had))
 
 
-def _specifications(hits: Sequence[Hit], seconds: float) -> list[Rkme | None]:
+def recommended(
+    hits: Sequence[Hit], rkmes: Sequence[Rkme], wanted: Requirement, size: int
+) -> api.MixView | None:
+    """Return the mix of at most `size` hits, given nearest first, by their positions; none is disputed."""
+    from skerry.spec import mix
+    from skerry.spec.limits import MIX_CANDIDATES_MAX
+
+    mixable = [at for at, hit in enumerate(hits) if not hit.card.disputed][:MIX_CANDIDATES_MAX]
+    if not mixable or not size:
+        return None
+    chosen = mix(wanted.rkme, [rkmes[at] for at in mixable], size)
+    members = [mixable[at] for at in chosen.indices]
+    return api.MixView(members, chosen.weights.tolist(), chosen.mmd2, chosen.single_mmd2)
+
+
+def specifications(hits: Sequence[Hit], seconds: float) -> list[Specification | None]:
     """Return each hit's specification, or None where it did not come in time or is not what it should be."""
     deadline = time.monotonic() + seconds
     pool = ThreadPoolExecutor(SPECIFICATIONS_FETCHED_AT_ONCE_MAX)
@@ -97,9 +107,9 @@ def _specifications(hits: Sequence[Hit], seconds: float) -> list[Rkme | None]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _result(task: Future[Specification]) -> Rkme | None:
+def _result(task: Future[Specification]) -> Specification | None:
     try:
-        return task.result(timeout=0).rkme
+        return task.result(timeout=0)
     except (SkerryError, TimeoutError):
         return None
 

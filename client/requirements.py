@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from skerry.errors import Refused, SpecificationError
 from skerry.protocol import api
 
-from .data import Table, read_file
+from .data import Floats, Labels, Table, known_labels, read_file
 from .limits import NOISE_ROWS_MIN, REMOTE_ROWS_MIN
 
 if TYPE_CHECKING:
@@ -29,7 +31,23 @@ IMAGE_AXES: Final = (3, 4)
 _FILES: Final = (".csv", ".parquet", ".pq")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class LabelledRows:
+    """The rows whose label is known; they stay in this process.
+
+    Attributes
+    ----------
+    X
+        (m, d) float64 in the requirement's columns.
+    y
+        (m,) labels or targets.
+    """
+
+    X: Floats
+    y: Labels
+
+
+@dataclass(frozen=True, eq=False)
 class Requirement:
     """What a searcher's rows become before anything is sent.
 
@@ -42,11 +60,14 @@ class Requirement:
         them. None with fewer than four rows.
     rows
         How many rows it was made of; None when only the specification is known.
+    labelled
+        The rows of a table whose label is known, if any is.
     """
 
     rkme: Rkme
     noise_mmd2: float | None = None
     rows: int | None = None
+    labelled: LabelledRows | None = None
 
     def sketch(self, *, allow_small: bool = False) -> api.SketchView:
         """Return what a node elsewhere may see: the sketch and the island's id.
@@ -77,7 +98,10 @@ class Requirement:
 
 
 def requirement(
-    X: Any, columns: Sequence[str] | None = None, columns_map: Mapping[str, str] | None = None
+    X: Any,
+    y: Any = None,
+    columns: Sequence[str] | None = None,
+    columns_map: Mapping[str, str] | None = None,
 ) -> Requirement:
     """Return what a search for data is made with.
 
@@ -87,6 +111,9 @@ def requirement(
         Rows (n, d) as an array or a data frame of pandas, polars or pyarrow; the path of a CSV or Parquet
         file; a list of str; images (n, height, width) or (n, height, width, channels); an
         :class:`~skerry.spec.Rkme`; or a :class:`Requirement`.
+    y
+        Labels of the rows, (n,), missing where none is known; for a file the name of their column. Of tables
+        only.
     columns
         Names of the columns, for rows without names.
     columns_map
@@ -104,10 +131,30 @@ def requirement(
     if isinstance(X, Rkme):
         return Requirement(X)
     if isinstance(X, str | Path):
-        X, _ = read_file(X)
+        X, y = read_file(X, y)
     if isinstance(X, Table):
         X, columns = X.values, X.columns
-    return _specified(X, columns, columns_map or {})
+    made = _specified(X, columns, columns_map or {})
+    return made if y is None else replace(made, labelled=_labelled(X, y, made))
+
+
+def _labelled(X: Any, y: Any, made: Requirement) -> LabelledRows | None:
+    """Return the rows of a table whose label is known; None when none is."""
+    from skerry.spec.kinds import rows_of
+
+    labels = np.asarray(y)
+    if labels.shape != (made.rows,) or made.rkme.kind != "table":
+        raise SpecificationError(
+            "The labels cannot be used",
+            where="y",
+            why=f"shape {labels.shape} for {made.rows} rows of a {made.rkme.kind}",
+            todo="Pass one label for each row of a table, missing where it is not known",
+            code="E-DATA-LABELS",
+        )
+    few = known_labels(labels)
+    if few is None:
+        return None
+    return LabelledRows(np.asarray(rows_of(X, made.rkme)[few.rows], dtype=np.float64), few.labels)
 
 
 def is_file(X: Any) -> bool:

@@ -68,7 +68,11 @@ def byte_size(size: int) -> str:
 
 def hits_table(hits: Hits) -> Table:
     """Return the hits as a table for a terminal."""
-    return table(HIT_COLUMNS, (_hit_row(number, hit) for number, hit in enumerate(hits, start=1)))
+    rows = [_hit_row(number, hit) for number, hit in enumerate(hits, start=1)]
+    if all(hit.expected_loss is None for hit in hits):
+        return table(HIT_COLUMNS, rows)
+    losses = ["" if hit.expected_loss is None else f"{hit.expected_loss.loss:.3f}" for hit in hits]
+    return table((*HIT_COLUMNS, "#loss"), ((*row, loss) for row, loss in zip(rows, losses, strict=True)))
 
 
 def frame_columns(hits: Sequence[Hit]) -> dict[str, list[Any]]:
@@ -85,6 +89,7 @@ def frame_columns(hits: Sequence[Hit]) -> dict[str, list[Any]]:
         "mmd2": [hit.mmd2 for hit in hits],
         "cosine": [hit.cosine for hit in hits],
         "within_noise": [hit.within_noise for hit in hits],
+        "expected_loss": [None if hit.expected_loss is None else hit.expected_loss.loss for hit in hits],
         "id": [hit.card.id for hit in hits],
     }
 

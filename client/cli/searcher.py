@@ -49,7 +49,9 @@ def search(
     session: Session,
     data: Annotated[Path | None, typer.Argument(help="Rows like those to predict, CSV or Parquet.")] = None,
     *,
-    target: TargetOption = None,
+    target: Annotated[
+        str | None, typer.Option(help="Column with labels, which stay here; empty where none is known.")
+    ] = None,
     text: Annotated[str, typer.Option(help="Words in name or summary.")] = "",
     task: Annotated[str, typer.Option(help="Classification, Regression, ...")] = "",
     library: Annotated[str, typer.Option(help="Scikit-learn, PyTorch, ...")] = "",
@@ -244,8 +246,8 @@ def _requirement(
     from skerry.client.data import read_file
     from skerry.client.requirements import requirement
 
-    table, _ = read_file(path, target)
-    made = requirement(table, columns_map=columns_map)
+    table, labels = read_file(path, target)
+    made = requirement(table, labels, columns_map=columns_map)
     ignored = f", without {', '.join(table.ignored)} (no numbers)" if table.ignored else ""
     size = len(made.rkme.to_bytes())
     session.note(

@@ -95,6 +95,36 @@ def test_what_is_like_a_learnware_is_found_by_its_id(searcher: Network) -> None:
         searcher.search("0" * 64)
 
 
+def test_a_few_labels_overrule_distances_before_anything_is_fetched(market: Market, tmp_path: Path) -> None:
+    """Two models of the same rows, one of them always wrong: only labels can tell."""
+    chosen = IRIS.target != 0
+    X, y = IRIS.data[chosen], IRIS.target[chosen]
+    names = [f"{name} again" for name in NAMES]
+    for name, labels in (("right", y), ("wrong", 3 - y)):
+        model = LogisticRegression(max_iter=1000).fit(X, labels)
+        market.owner.network.publish(model, X, labels, name=f"{name} labels", license="MIT", columns=names)
+    net = connect(folder=market.searcher.node.folder, cache=tmp_path)
+    wait_until(lambda: len(net.search("labels")) == 2)
+    few = np.where(np.arange(len(y)) % 5 == 0, y, np.nan)
+    found = net.search(X, few, columns=names)
+    assert [hit.card.name for hit in found] == ["right labels", "wrong labels"]
+    right, wrong = (hit.expected_loss for hit in found)
+    assert right is not None
+    assert wrong is not None
+    assert right.interval[1] < wrong.loss
+    assert found.answer.mix is not None
+    assert [found[at].card.name for at in found.answer.mix.members] == ["right labels"]
+    assert not found[0].is_cached
+    assert "loss" in repr(found.to_frame().columns)
+    assert net.search(X, np.full(len(y), np.nan), columns=names)[0].expected_loss is None
+    with pytest.raises(SpecificationError) as caught:
+        net.search(X, y[:3], columns=names)
+    assert caught.value.code == "E-DATA-LABELS"
+    for slug in ("right-labels", "wrong-labels"):
+        market.owner.network.withdraw(slug)
+    wait_until(lambda: len(net.search("labels")) == 0)
+
+
 def test_columns_with_other_names_are_mapped(searcher: Network) -> None:
     theirs = FRAME.rename(columns={"petal width": "pw", "petal length": "pl"})
     renamed = {"pw": "petal width", "pl": "petal length"}
