@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from .context import Context
 from .events import TimerKind
 from .exchange import Graft, IHave, Prune
+from .head import head_id
 from .limits import (
     ANNOUNCED_HEAD_WORK,
     ANNOUNCED_HEADS_MAX,
@@ -61,9 +62,9 @@ class Broadcast:
         self._branches: dict[tuple[bytes, bytes], Branch] = {}
         """(scope, peer) -> branch."""
         self._pushed: OrderedDict[tuple[bytes, bytes], tuple[float, bytes]] = OrderedDict()
-        """(scope, head hash) -> (when, frame)."""
+        """(scope, head id) -> (when, frame)."""
         self._announced: OrderedDict[bytes, list[tuple[bytes, bytes]]] = OrderedDict()
-        """Head hash -> who announced it, as (scope, peer)."""
+        """Head id -> who announced it, as (scope, peer)."""
         self._lazy_timer = False
 
     def connected(self, peer: bytes, scopes: Iterable[bytes]) -> None:
@@ -102,6 +103,7 @@ class Broadcast:
         source
             The peer that it came from; None for own news.
         """
+        head = head_id(head)
         frame = MESSAGE.encode(_within_limits(news))
         self._remember((scope, head), frame)
         self._announced.pop(head, None)
@@ -145,7 +147,8 @@ class Broadcast:
         """Note heads that a peer has: they need not be announced to it."""
         branch = self._branches.get((scope, peer))
         if branch is not None and branch.queue:
-            branch.queue = [head for head in branch.queue if head not in heads]
+            known = set(map(head_id, heads))
+            branch.queue = [head for head in branch.queue if head not in known]
 
     def announced(self, peer: bytes, scope: bytes, heads: Sequence[bytes]) -> None:
         """Wait a little for heads that are not known here, then ask for them.
@@ -156,7 +159,7 @@ class Broadcast:
         source, now = self._context.peers[peer], self._context.now
         if source.score.value(now) < 0 or not source.spend(ANNOUNCED_HEAD_WORK * len(heads), now):
             return
-        for head in heads:
+        for head in map(head_id, heads):
             if head not in self._announced:
                 round_trip = source.round_trip if source.round_trip is not None else GRAFT_SECONDS_MIN
                 seconds = min(max(2 * round_trip, GRAFT_SECONDS_MIN), GRAFT_SECONDS_MAX)
@@ -186,7 +189,7 @@ class Broadcast:
         if branch is not None:
             branch.eager = True
             branch.duplicates = 0
-        stored = self._pushed.get((message.scope, message.head))
+        stored = self._pushed.get((message.scope, head_id(message.head)))
         if stored is None:
             return False
         self._context.send_frame(peer, stored[1])

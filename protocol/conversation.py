@@ -38,7 +38,7 @@ from .exchange import (
 )
 from .freshness import Freshness
 from .groups import Groups, Hooks
-from .head import HEAD, HEAD_TYPE
+from .head import HEAD, HEAD_TYPE, head_id
 from .history import Because
 from .index import Change, Held, Index, Outcome
 from .limits import CARD_WORK, CHAIN_WORK, ENVELOPE_WORK
@@ -352,7 +352,7 @@ class Conversation:
             self._note_refused(message.envelope, error)
             raise
         if key in index.heads:
-            self.context.answered(peer, (GRAFT, index.heads[key].head.hash))
+            self.context.answered(peer, (GRAFT, head_id(index.heads[key].head.hash)))
         new = outcome in (Outcome.NEW, Outcome.DISPUTED)
         if outcome is Outcome.SAME:
             self.broadcast.heard(peer, index.scope, (envelope.hash,))
@@ -388,7 +388,7 @@ class Conversation:
         return change is not None
 
     def _missing(self, peer: bytes, message: Missing) -> None:
-        if self.context.answered(peer, (GRAFT, message.head)):
+        if self.context.answered(peer, (GRAFT, head_id(message.head))):
             self.context.peers[peer].score.broke_promise(self.context.now)
         self.pulls.missing(peer, message)
 

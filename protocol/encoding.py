@@ -36,6 +36,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
 """A SHA-256, an id or a nonce."""
+HeadId = Annotated[bytes, Meta(min_length=8, max_length=32)]
+"""The first bytes of the hash of a head that both sides are likely to know."""
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
 """An Ed25519 public key."""
 HashOrNone = Annotated[bytes, Meta(max_length=32)]

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from .encoding import Hash, HashOrNone
+from .encoding import HashOrNone, HeadId
 from .limits import (
     ANNOUNCED_HEADS_MAX,
     ENVELOPE_BYTES_MAX,
@@ -87,14 +87,14 @@ class IHave(Struct, frozen=True, tag_field="type", tag="ihave"):
     """Names heads that the sender could push."""
 
     scope: HashOrNone
-    heads: Annotated[tuple[Hash, ...], Meta(min_length=1, max_length=ANNOUNCED_HEADS_MAX)]
+    heads: Annotated[tuple[HeadId, ...], Meta(min_length=1, max_length=ANNOUNCED_HEADS_MAX)]
 
 
 class Graft(Struct, frozen=True, tag_field="type", tag="graft"):
     """Asks for an announced head, and to push from now on."""
 
     scope: HashOrNone
-    head: Hash
+    head: HeadId
 
 
 class Prune(Struct, frozen=True, tag_field="type", tag="prune"):

@@ -31,6 +31,8 @@ from .trust import OwnerTrust, check_epoch, check_key
 from .violations import Violation
 
 HEAD_TYPE = "head"
+HEAD_ID_BYTES = 8
+"""Bytes of a head's hash that name it in announcements: a collision costs one needless or one missed push."""
 
 
 class Head(Struct, frozen=True):
@@ -58,6 +60,11 @@ class Head(Struct, frozen=True):
 
 
 HEAD = Format(Head, HEAD_TYPE, ENVELOPE_BYTES_MAX)
+
+
+def head_id(digest: bytes) -> bytes:
+    """Return by what an announcement names a head, given its hash or a part of it."""
+    return digest[:HEAD_ID_BYTES]
 
 
 class Relation(Enum):

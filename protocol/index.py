@@ -31,7 +31,7 @@ from .effects import CardsChanged, Disputed, DropCatalogue, PutCatalogue, PutHea
 from .envelope import Envelope, RecordHeader, Verified, open_envelope
 from .errors import RemoteProtocolError
 from .hashing import tagged_hash
-from .head import HEAD, HEAD_TYPE, Head, Relation, relate, verify_head
+from .head import HEAD, HEAD_TYPE, Head, Relation, head_id, relate, verify_head
 from .history import Because
 from .limits import CARRIED_PER_OWNER_MAX, CLOCK_TOLERANCE_SECONDS, HEADS_MAX, REPORTS_PER_OWNER_MAX
 from .owners import Owners
@@ -163,8 +163,8 @@ class Index:
         """Of lying sketches."""
         self.kept: list[Carried[Any]] = [self.carried, self.reports]
         """All records that are part of the set beside heads and charters."""
-        self._by_hash: dict[bytes, bytes] = {}
-        """Hash of a held or shown head -> node key."""
+        self._by_id: dict[bytes, bytes] = {}
+        """Id of a held or shown head -> node key."""
 
     # Looking up.
 
@@ -173,9 +173,13 @@ class Index:
         return self._may_publish is None or self._may_publish(owner)
 
     def holder(self, head: bytes) -> Held | None:
-        """Return what is held for the key that signed a head, given the head's hash."""
-        key = self._by_hash.get(head)
-        return None if key is None else self.heads[key]
+        """Return what is held for the key that signed a head, given the head's hash or its first bytes."""
+        key = self._by_id.get(head_id(head))
+        held = None if key is None else self.heads[key]
+        if held is None:
+            return None
+        known = (item for item in (held.head, held.other, held.shown) if item is not None)
+        return held if any(item.hash.startswith(head) for item in known) else None
 
     def envelopes(self, key: bytes) -> list[tuple[bytes, bytes]]:
         """Return (owner, envelope) of what proves the state of a node key; of an owner, no envelope."""
@@ -187,8 +191,10 @@ class Index:
         return [(item.value.owner, item.raw) for item in proof]
 
     def owners_held(self) -> set[bytes]:
-        """Return the owners of whom a head is held."""
-        return {held.head.value.owner for held in self.heads.values()}
+        """Return the owners of whom a head or another record is held."""
+        owners = {held.head.value.owner for held in self.heads.values()}
+        owners.update(record.value.owner for kept in self.kept for record in kept.records.values())
+        return owners
 
     # Heads.
 
@@ -201,8 +207,9 @@ class Index:
             It does not verify, or must not follow the one held.
         """
         digest = envelope.hash
-        if digest in self._by_hash:
-            key = self._by_hash[digest]
+        known = self.holder(digest)
+        if known is not None:
+            key = known.head.value.node_key
             return (Outcome.SAME if self._holds(key, digest) else Outcome.OLDER), key
         value = HEAD.decode(envelope.body)
         if value.scope != self.scope:
@@ -252,7 +259,7 @@ class Index:
     def _replace(self, held: Held, head: Verified[Head], other: Verified[Head] | None) -> None:
         for old in (held.head, held.other):
             if old is not None and (held.shown is None or old.hash != held.shown.hash):
-                self._by_hash.pop(old.hash, None)
+                self._by_id.pop(head_id(old.hash), None)
         held.head, held.other = head, other
 
     def _put(self, key: bytes, held: Held) -> None:
@@ -265,7 +272,7 @@ class Index:
         value = held.head.value
         for head in (held.head, held.other):
             if head is not None:
-                self._by_hash[head.hash] = key
+                self._by_id[head_id(head.hash)] = key
         statement = held.head.hash
         if held.other is not None:
             statement = tagged_hash("skerry/disputed/1", statement)
@@ -379,7 +386,7 @@ class Index:
                 held.cards.pop(digest, None)
         held.cards.update(added)
         if before is not None and before.hash not in (held.head.hash, held.other.hash if held.other else b""):
-            self._by_hash.pop(before.hash, None)
+            self._by_id.pop(head_id(before.hash), None)
         held.shown = held.head
         held.partial = None
         own = held.head.value.node_key == self._context.key
@@ -435,7 +442,7 @@ class Index:
         held = self.heads.pop(key)
         for head in (held.head, held.other, held.shown):
             if head is not None:
-                self._by_hash.pop(head.hash, None)
+                self._by_id.pop(head_id(head.hash), None)
         self.set.remove(key)
         self._context.store(DropCatalogue(self.scope, key))
         shown = held.cards if held.partial is None else held.partial

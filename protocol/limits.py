@@ -395,8 +395,9 @@ ENVELOPE_WORK = 10.0
 CHAIN_WORK = 50.0
 """Units that records nobody asked for cost their sender: one signature, and a chain of them."""
 
-OWNERS_MAX = 100_000
-"""Owners whose charters are kept."""
+OWNERS_SPARE_MAX = 512
+"""Owners of whom nothing else is held and whose charters are kept all the same: nodes come and go in the
+passive view, and their charters would come again."""
 
 # --- Gossip: records of unknown type ------------------------------------------------------------------------
 

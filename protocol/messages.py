@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from .encoding import Format, Hash, HashOrNone, Natural
+from .encoding import Format, Hash, HashOrNone, HeadId, Natural
 from .errors import LocalProtocolError, RemoteProtocolError
 from .exchange import EXCHANGE_TYPES
 from .limits import (
@@ -145,7 +145,7 @@ class News(Struct, frozen=True, tag_field="type", tag="news"):
 class Missing(Struct, frozen=True, tag_field="type", tag="missing"):
     """Says that the sender no longer has a head it was asked about."""
 
-    head: Hash
+    head: HeadId
 
 
 class Groups(Struct, frozen=True, tag_field="type", tag="groups"):

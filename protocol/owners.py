@@ -14,7 +14,7 @@ from .context import Context
 from .effects import PutCharters
 from .envelope import Verified, open_envelope
 from .errors import RemoteProtocolError
-from .limits import FRAME_BYTES_MAX, ITEM_BYTES_OVERHEAD, MESSAGE_BYTES_OVERHEAD, OWNERS_MAX
+from .limits import FRAME_BYTES_MAX, ITEM_BYTES_OVERHEAD, MESSAGE_BYTES_OVERHEAD, OWNERS_SPARE_MAX
 from .node_record import NODE_RECORD, NODE_TYPE, NodeRecord, verify_node_record
 from .trust import OwnerTrust, resolve, verify_chain
 from .violations import Violation
@@ -53,7 +53,8 @@ class Owners:
         joined = news if known is None else resolve(known, news)
         changed = known is None or joined.chains != known.chains
         self._trust[news.owner] = joined
-        self._seen[key] = news.owner
+        # The bytes that are kept anyway, not those that came: they are equal, and most charters come often.
+        self._seen[tuple(link.verified.raw for link in news.links)] = news.owner
         if changed:
             self._context.store(PutCharters(news.owner, tuple(tuple(item) for item in joined.chains)))
         return joined, changed
@@ -82,12 +83,12 @@ class Owners:
         return verify_node_record(raw, trust, self._context.wall)
 
     def make_room(self, needed: Collection[bytes]) -> None:
-        """Forget owners of whom nothing is held, oldest first, while there are too many."""
-        excess = len(self._trust) - OWNERS_MAX
-        if excess > 0:
-            for owner in [owner for owner in self._trust if owner not in needed][:excess]:
-                del self._trust[owner]
-        if len(self._seen) > 2 * OWNERS_MAX or excess > 0:
+        """Forget owners of whom nothing is held, oldest first, while there are too many of them."""
+        spare = [owner for owner in self._trust if owner not in needed]
+        excess = max(len(spare) - OWNERS_SPARE_MAX, 0)
+        for owner in spare[:excess]:
+            del self._trust[owner]
+        if excess or len(self._seen) > 2 * len(self._trust):
             self._seen = {
                 tuple(chain): owner for owner, trust in self._trust.items() for chain in trust.chains
             }

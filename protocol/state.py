@@ -340,14 +340,24 @@ class State:
             for key in index.expire():
                 self._parts.pulls.settled(index, key)
             self._parts.publishing.renew(index)
-        held = {owner for index in self._parts.indexes.values() for owner in index.owners_held()}
-        self._parts.owners.make_room({self._owner, *held, *self._parts.membership.view.owners()})
+        self._parts.owners.make_room(self._owners_needed())
         record = self._own_record
         renewal = (
             record is not None and self._context.wall - record.value.issued >= NODE_RECORD_RENEWAL_SECONDS
         )
         if renewal or self._parts.reaching.outdated():
             self._sign_record()
+
+    def _owners_needed(self) -> set[bytes]:
+        """Return the owners of whom something is held, so that their charters are."""
+        parts = self._parts
+        needed = {self._owner, *parts.membership.view.owners()}
+        needed.update(peer.owner for peer in self._context.peers.values())
+        for index in parts.indexes.values():
+            needed |= index.owners_held()
+        for group in parts.groups.groups.values():
+            needed.update(group.rosters.standings, group.members(self._context.wall))
+        return needed
 
     # Reading.
 

@@ -214,6 +214,14 @@ class Network:
             self._sever(link, delay)
         node.links.clear()
 
+    def die(self, node: Node) -> None:
+        """Have a machine vanish without a word: its peers learn of it from silence alone."""
+        node.state = None
+        node.timers.clear()
+        for link in node.links.values():
+            self._sever(link, SILENCE_SECONDS)
+        node.links.clear()
+
     def wall(self, node: Node) -> float:
         """Return what the node's wall clock shows."""
         return self.config.wall + self.now + node.clock_offset

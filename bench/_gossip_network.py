@@ -1,0 +1,262 @@
+"""Whole networks: the states themselves, in the simulator of the tests, with links of 10 to 100 ms.
+
+Membership forms by itself before anything is measured. Times are virtual seconds and bytes are payload, so
+neither depends on the machine; only the time that ten virtual minutes take does. One network of a size
+plays everything in turn: publications without loss, ten minutes of one publication each, the same with loss,
+and at last the silent death of 30 %.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import random
+import resource
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from bench.report import Row
+from skerry.protocol.effects import CardsChanged, Deliver, Effect, Send
+from skerry.protocol.envelope import open_envelope
+from skerry.protocol.events import Event, Received
+from skerry.protocol.messages import MESSAGE, News
+from tests.sim.network import NetworkConfig, Node
+from tests.sim.world import World
+
+LABELS = {100: "100", 1000: "1k", 10_000: "10k"}
+GOALS_SIZE = 10_000
+"""The size that the goals are about."""
+PUBLISHERS_MAX = 200
+ROUNDS_WARM_UP = 2
+"""Publications of each measured publisher before: its charters are known then, and its tree has settled."""
+PUBLISHERS_MEASURED = 8
+JOINS_PER_SECOND = 25.0
+BOOTSTRAPS = 20
+QUIET_SECONDS = 120.0
+"""Between the last join and the first publication."""
+NEWS_START = b"\x85\xa4type\xa4news"
+TYPES = {"news": "news", "ihave": "ihave", "graft": "graft", "prune": "prune"}
+
+
+@dataclass
+class Deliveries:
+    """What one publication set in motion: who has it, when, over how many hops, and what it cost."""
+
+    head: bytes = b""
+    waiting: set[bytes] = field(default_factory=set)
+    hops: dict[bytes, int] = field(default_factory=dict)
+    frames: Counter[str] = field(default_factory=Counter)
+    sent_bytes: Counter[str] = field(default_factory=Counter)
+    _heads: dict[bytes, bytes] = field(default_factory=dict)
+
+    def watch(self, node: Node, event: Event, effects: list[Effect]) -> None:
+        """Take note of one event."""
+        if isinstance(event, Received) and event.frame.startswith(NEWS_START):
+            self._note_hop(node.key, event)
+        for effect in effects:
+            if isinstance(effect, Send):
+                start = effect.frame[7:12]
+                name = next((name for name in TYPES if start.startswith(name.encode())), "")
+                if name and effect.frame[1:6] == b"\xa4type":
+                    self.frames[name] += 1
+                    self.sent_bytes[name] += len(effect.frame)
+            elif (
+                isinstance(effect, Deliver)
+                and isinstance(effect.what, CardsChanged)
+                and effect.what.head == self.head
+            ):
+                self.waiting.discard(node.key)
+
+    def _note_hop(self, key: bytes, event: Received) -> None:
+        news = MESSAGE.decode(event.frame)
+        if isinstance(news, News) and self._hash(news.envelope) == self.head and event.peer in self.hops:
+            self.hops.setdefault(key, self.hops[event.peer] + 1)
+
+    def _hash(self, envelope: bytes) -> bytes:
+        known = self._heads.get(envelope)
+        if known is None:
+            known = self._heads[envelope] = open_envelope(envelope).hash
+        return known
+
+
+def formed(seed: int, size: int) -> World:
+    """Return a network that has formed by itself and come to rest."""
+    world = World(seed, size, NetworkConfig(), real=False)
+    joining = max(10.0, size / JOINS_PER_SECOND)
+    world.start_all(over=joining, bootstraps=min(BOOTSTRAPS, max(2, size // 20)))
+    world.network.run(joining + QUIET_SECONDS)
+    return world
+
+
+def reach(world: World, publisher: Node, slug: str, limit: float = 60.0) -> tuple[float, Deliveries]:
+    """Publish a card; return the virtual seconds until every node of the component shows it."""
+    network = world.network
+    start = network.now
+    seen = Deliveries(waiting={node.key for node in connected_to(world, publisher)})
+    network.observers.append(seen.watch)
+    world.publish(publisher, [slug])
+    held = None if publisher.state is None else publisher.state.catalogue(publisher.key)
+    if held is None:
+        raise RuntimeError("the publisher did not sign")
+    seen.head = held.head.hash
+    seen.hops[publisher.key] = 0
+    seen.waiting.discard(publisher.key)
+    network.run(start + limit, stop=lambda: not seen.waiting)
+    seconds = network.now - start if not seen.waiting else math.inf
+    # Announcements and late copies belong to it too.
+    network.run(network.now + 3.0)
+    network.observers.remove(seen.watch)
+    return seconds, seen
+
+
+def connected_to(world: World, start: Node) -> list[Node]:
+    """Return the running nodes of the component of a node."""
+    reached: dict[bytes, Node] = {}
+    frontier = [start]
+    while frontier:
+        node = frontier.pop()
+        if node.key not in reached and node.up:
+            reached[node.key] = node
+            frontier.extend(world.network.node(peer) for peer in sorted(node.links))
+    return list(reached.values())
+
+
+@dataclass
+class Measured:
+    """Several publications together."""
+
+    seconds: list[float]
+    hops: float
+    """Mean hops of a delivery."""
+    hops_max: int
+    copies: float
+    """News received per node and publication, less one."""
+    bytes_each: float
+    """Of news, announcements and requests, per node and publication."""
+
+
+def measured(world: World, publishers: list[Node], label: str) -> Measured:
+    """Publish once from each of some nodes."""
+    seconds, hops, frames, sent = [], [], 0, 0
+    for node in publishers:
+        taken, seen = reach(world, node, label)
+        seconds.append(taken)
+        hops.extend(hop for hop in seen.hops.values() if hop)
+        frames += seen.frames["news"]
+        sent += sum(seen.sent_bytes.values())
+    deliveries = len(publishers) * (len(world.running()) - 1)
+    return Measured(seconds, sum(hops) / len(hops), max(hops), frames / deliveries - 1, sent / deliveries)
+
+
+def network_rows(size: int, seed: int) -> Iterator[Row]:
+    """Measure one network of a size."""
+    label = LABELS.get(size, str(size))
+    started = time.process_time()
+    world = formed(seed, size)
+    forming = time.process_time() - started
+    gc.collect()
+    gc.freeze()
+    goal = size == GOALS_SIZE
+    publishers = world.nodes[:: max(1, size // min(size // 5, PUBLISHERS_MAX))]
+    chosen = publishers[:: max(1, len(publishers) // PUBLISHERS_MEASURED)][:PUBLISHERS_MEASURED]
+    first = measured(world, chosen, "first")
+    for number in range(1, ROUNDS_WARM_UP):
+        measured(world, chosen, f"warm{number}")
+    settled = measured(world, chosen, "settled")
+    params: dict[str, object] = {"nodes": size, "publications": len(chosen)}
+    note = f"slowest; first publications {max(first.seconds):.2f}; hops mean {settled.hops:.1f}"
+    bound = "<= 1" if goal else None
+    yield Row(f"reach_seconds_{label}", max(settled.seconds), "virtual s", params, goal=bound, note=note)
+    yield Row(
+        f"hops_mean_{label}", settled.hops, "hops", {**params, "max": settled.hops_max}, note="of deliveries"
+    )
+    yield Row("redundancy_settled", settled.copies, "extra copies", params, goal="<= 0.05")
+    yield bytes_row(world, settled, params)
+    yield from idle_rows(world, size)
+    yield from ten_minutes_rows(world, size, publishers, forming)
+    world.network.config = replace(world.network.config, loss=0.05)
+    measured(world, chosen, "lossy-warm")
+    lossy = measured(world, chosen, "lossy")
+    params = {**params, "loss": 0.05}
+    bound = "<= 2" if goal else None
+    yield Row(f"reach_seconds_{label}_loss5", max(lossy.seconds), "virtual s", params, goal=bound)
+    yield Row("redundancy_loss5", lossy.copies, "extra copies", params, goal="<= 0.6")
+    world.network.config = replace(world.network.config, loss=0.0)
+    yield death_row(world, size, seed)
+
+
+def bytes_row(world: World, settled: Measured, params: dict[str, object]) -> Row:
+    """Bytes of news and announcements for each node and card, less 60, over head and card."""
+    card = world.card(world.nodes[0], "settled")
+    state = world.nodes[0].state
+    if state is None:
+        raise RuntimeError("the first node does not run")
+    head = next(iter(state.heads().values())).head.raw
+    ratio = (settled.bytes_each - 60) / (len(head) + len(card))
+    params = {**params, "head": len(head), "card": len(card)}
+    return Row("bytes_ratio_per_card", ratio, "of head + card", params, goal="<= 1.15")
+
+
+def idle_rows(world: World, size: int, seconds: float = 300.0) -> Iterator[Row]:
+    """Payload that a node sends while nothing happens."""
+    before = sum(world.network.sent_bytes.values())
+    world.network.run(world.network.now + seconds)
+    rate = (sum(world.network.sent_bytes.values()) - before) / seconds / size
+    label = LABELS.get(size, str(size))
+    state = world.nodes[0].state
+    heads = 0 if state is None else len(state.heads())
+    params = {"nodes": size, "publishing": heads, "seconds": seconds}
+    yield Row(f"idle_bytes_per_second_{label}", rate, "bytes/s a node", params, goal="<= 50")
+
+
+def ten_minutes_rows(world: World, size: int, publishers: list[Node], forming: float) -> Iterator[Row]:
+    """Processor time of ten virtual minutes with one publication a minute."""
+    started, handled = time.process_time(), world.network.handled
+    for minute in range(10):
+        world.publish(publishers[-1 - minute % len(publishers)], [f"minute{minute}"])
+        world.network.run(world.network.now + 60.0)
+    minutes = (time.process_time() - started) / 60
+    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    label = LABELS.get(size, str(size))
+    params = {
+        "nodes": size,
+        "events": world.network.handled - handled,
+        "forming_minutes": round(forming / 60, 2),
+    }
+    yield Row(f"virtual_10min_minutes_{label}", minutes, "min of one core", params, goal="<= 5")
+    yield Row(f"peak_gigabytes_{label}", gigabytes, "GB", {"nodes": size}, goal="<= 8")
+
+
+def death_row(world: World, size: int, seed: int) -> Row:
+    """Kill 30 % at once: nobody is told, and what is sent to them is lost until silence is noticed."""
+    rng = random.Random(seed)
+    publisher = world.nodes[0]
+    for node in rng.sample(world.nodes[1:], int(0.3 * size)):
+        world.network.die(node)
+    seconds, _ = reach(world, publisher, "after")
+    name = "reach_seconds_after_30pct_death"
+    return Row(name, seconds, "virtual s", {"nodes": size}, goal="<= 3", note="next publication, at once")
+
+
+def hops_row(rows: list[Row]) -> Row | None:
+    """Growth of the mean hops with the logarithm of the size, against what log2 N would give."""
+    points = [
+        (math.log2(float(str(row.params["nodes"]))), row.value)
+        for row in rows
+        if row.measure.startswith("hops_mean_") and row.value is not None
+    ]
+    if len(points) < 2:
+        return None
+    # Least squares of log(hops) over log(log2 N): the exponent is 1 when hops grow like log2 N.
+    xs = [math.log(x) for x, _ in points]
+    ys = [math.log(y) for _, y in points]
+    mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
+    slope = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / sum(
+        (x - mean_x) ** 2 for x in xs
+    )
+    params = {"sizes": len(points)}
+    return Row(
+        "hops_growth", slope, "exponent of log2 N", params, goal="<= 1", note="mean hops of deliveries"
+    )
