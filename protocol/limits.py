@@ -486,13 +486,13 @@ PUSHED_FRAMES_MAX = 256
 PUSHED_FRAMES_SECONDS = 60.0
 """How long."""
 
-LAZY_SECONDS = 0.4
+LAZY_SECONDS = 0.1
 """How long announcements are collected: who hears of a head meanwhile need not announce it back."""
 
 LAZY_QUEUE_MAX = 1000
 """Announcements that wait for one peer."""
 
-GRAFT_SECONDS_MIN = 0.3
+GRAFT_SECONDS_MIN = 0.15
 GRAFT_SECONDS_MAX = 3.0
 """Bounds of the time that an announced head has to come by itself, otherwise two round trips."""
 
