@@ -49,7 +49,7 @@ from skerry.protocol.exchange import (
     RecordsRequest,
 )
 from skerry.protocol.hashing import fingerprint
-from skerry.protocol.head import HEAD, HEAD_TYPE
+from skerry.protocol.head import HEAD, HEAD_TYPE, head_id
 from skerry.protocol.messages import (
     MESSAGE,
     Cards,
@@ -197,7 +197,7 @@ class Interpreter:
             effects = [effect for request in asked for effect in self.script.say(peer, self._answer(request))]
 
     def _answer(self, request: TreeRequest | CardsRequest) -> Message:
-        _, catalogue, cards = self._heads[self._head_names[request.head]]
+        _, catalogue, cards = self._heads[self._head_names[head_id(request.head)]]
         if isinstance(request, TreeRequest):
             return catalogue.answer(request) or Missing(request.head)
         return Cards(request.head, tuple(card for card in cards if card_hash(card) in request.hashes))
@@ -222,7 +222,7 @@ class Interpreter:
         seq, rival = number.rstrip("'"), number.count("'")
         raw, catalogue = self.script.head(self._node(owner), cards, int(seq), issued=rival)
         self._heads[name] = (raw, catalogue, cards)
-        self._head_names[open_envelope(raw).hash] = name
+        self._head_names[head_id(open_envelope(raw).hash)] = name
 
     def _hash(self, name: str) -> bytes:
         return open_envelope(self._heads[name][0]).hash
@@ -241,7 +241,7 @@ class Interpreter:
             case Disconnect(peer, reason):
                 return f"disconnect {self._names[peer]}: {reason}"
             case SetTimer(timer):
-                head = f" {self._head_names.get(timer.key, '')}" if timer.key else ""
+                head = f" {self._head_names.get(head_id(timer.key), '')}" if timer.key else ""
                 return f"timer {timer.kind}{head}"
             case Misbehaved(peer, violation):
                 return f"misbehaved {self._names[peer]}: {violation}"
@@ -275,18 +275,18 @@ class Interpreter:
                 island = "shelf" if message.island else "catalogue"
                 mark = "?" if isinstance(message, TreeRequest) else ""
                 level = "top" if message.level == 255 else f"level {message.level}"
-                head = self._head_names.get(message.head, "unknown")
+                head = self._head_names.get(head_id(message.head), "unknown")
                 return f"tree{mark} {head} {island} {level} {message.index}"
             case CardsRequest(head, hashes):
-                return f"cards? {self._head_names[head]} x{len(hashes)}"
+                return f"cards? {self._head_names[head_id(head)]} x{len(hashes)}"
             case Cards(_, cards):
                 return "cards " + " ".join(CARD.decode(card).slug for card in cards)
             case Missing(head):
-                return f"missing {self._head_names.get(head, 'unknown')}"
+                return f"missing {self._head_names.get(head_id(head), 'unknown')}"
             case IHave(_, heads):
-                return "ihave " + " ".join(self._head_names.get(head, "own") for head in heads)
+                return "ihave " + " ".join(self._head_names.get(head_id(head), "own") for head in heads)
             case Graft(_, head):
-                return f"graft {self._head_names.get(head, 'unknown')}"
+                return f"graft {self._head_names.get(head_id(head), 'unknown')}"
             case Offer(ids, wants_offer, more):
                 return f"offer of {len(ids)}" + (", wants one" if wants_offer else "") + ", of more" * more
             case Join(_, record, hops):
@@ -302,7 +302,7 @@ class Interpreter:
         if envelope.type != HEAD_TYPE:
             return f"record of {self._names[envelope.signers[0]]}"
         head = HEAD.decode(envelope.body)
-        return self._head_names.get(envelope.hash, f"{self._names[head.node_key]}#{head.seq}")
+        return self._head_names.get(head_id(envelope.hash), f"{self._names[head.node_key]}#{head.seq}")
 
     def _key(self, prefix: bytes) -> str:
         everybody = {**self._names, **self._owners}
