@@ -167,12 +167,12 @@ class Download:
             connection.request(
                 "GET", path, headers={"Range": f"bytes={first}-{last}", **bearer(place.source)}
             )
-            response = connection.getresponse()
-            expect(response, place.address, *(WHOLE if last - first + 1 == size else _PART))
-            for index in run:
-                self._keep(place, index, response.read(leaf_size(size, index)))
-                kept = index + 1
-            response.read()
+            with connection.getresponse() as response:
+                expect(response, place.address, *(WHOLE if last - first + 1 == size else _PART))
+                for index in run:
+                    self._keep(place, index, response.read(leaf_size(size, index)))
+                    kept = index + 1
+                response.read()
         finally:
             if kept < run.stop:
                 with self._changed:

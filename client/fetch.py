@@ -115,9 +115,9 @@ def _leaves_from(place: Place, root: bytes, size: int) -> tuple[bytes, ...]:
     try:
         path = f"{place.source.prefix}/blob/{root.hex()}/leaves"
         connection.request("GET", path, headers=bearer(place.source))
-        response = connection.getresponse()
-        expect(response, place.address, *WHOLE)
-        raw = response.read(leaf_count(size) * HASH_BYTES + 1)
+        with connection.getresponse() as response:
+            expect(response, place.address, *WHOLE)
+            raw = response.read(leaf_count(size) * HASH_BYTES + 1)
     finally:
         connection.close()
     leaves = tuple(raw[start : start + HASH_BYTES] for start in range(0, len(raw), HASH_BYTES))

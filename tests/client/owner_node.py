@@ -92,6 +92,18 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = False
+    context: ssl.SSLContext
+
+    def get_request(self) -> tuple[ssl.SSLSocket, object]:
+        """Accept, and leave nothing behind of a client that is gone already."""
+        accepted, address = self.socket.accept()
+        try:
+            return self.context.wrap_socket(
+                accepted, server_side=True, do_handshake_on_connect=False
+            ), address
+        except OSError:
+            accepted.close()
+            raise
 
     def handle_error(self, *_: object) -> None:
         """A client that goes away in the middle is what some tests are about."""
@@ -106,7 +118,7 @@ def serving(folder: Path, behaviour: Behaviour) -> Iterator[Source]:
     context.load_cert_chain(folder / "tls.pem")
     handler = type("Handler", (_Handler,), {"behaviour": behaviour})
     server = _Server(("127.0.0.1", 0), handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    server.context = context
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
