@@ -47,7 +47,8 @@ DAY = 24 * HOUR
 class Sybil(Byzantine):
     """One of a swarm that meets a joining node at the door, to be all that it ever knows."""
 
-    joins_at = 8.0
+    machines_max = 16
+    joins_at = 5.0
     """When the victim starts."""
     knocks_until = 60.0
 
@@ -102,7 +103,7 @@ class LyingSketch(Byzantine):
             cards = tuple(world.card(node, f"lie-{number}") for number in range(2))
             world.false_cards.update(dict.fromkeys(map(card_hash, cards)))
             world.network.at(
-                world.rng.uniform(7.0, 12.0),
+                world.rng.uniform(4.0, 8.0),
                 lambda node=node, cards=cards: world.network.event(node, Publish(0, cards)),
             )
 
@@ -115,7 +116,8 @@ class LyingSketch(Byzantine):
 class FalseReporter(Byzantine):
     """Reports the sketches of honest owners as false."""
 
-    _next = 10.0
+    machines_max = 2
+    _next = 6.0
 
     def more(self, event: Event) -> list[Effect]:
         """Report any card that it knows, twice a second, to whoever spoke, until quiet is to be tested."""
@@ -145,11 +147,12 @@ class FalseReporter(Byzantine):
 class QuotaExhauster(Byzantine):
     """Makes one owner after another, each with a catalogue, to use up what nodes can hold."""
 
+    machines_max = 2
     owners_max = 12
     cards_each = 10
     unvouched_cards_max = 40
     """The quota that honest nodes have where this happens."""
-    _next = 7.0
+    _next = 4.0
 
     @classmethod
     def prepare(cls, world: World, nodes: Sequence[Node]) -> None:
@@ -171,7 +174,7 @@ class QuotaExhauster(Byzantine):
         if not isinstance(event, Received):
             return []
         served = self._serve(event)
-        if self.now < self._next:
+        if self.conspiracy.world.quiet or self.now < self._next:
             return served
         self._next = self.now + 0.2
         if len(self._made) < self.owners_max:
@@ -228,6 +231,8 @@ class QuotaExhauster(Byzantine):
 class ClockLiar(Byzantine):
     """Signs heads of any time: far ahead, long past, and back and forth."""
 
+    publishes = True
+
     def __init__(
         self, state: State, signer: SignatureScheme, conspiracy: Conspiracy, rng: random.Random
     ) -> None:
@@ -237,6 +242,7 @@ class ClockLiar(Byzantine):
     @classmethod
     def prepare(cls, world: World, nodes: Sequence[Node]) -> None:
         """Tell the world about whose heads honest clocks that differ cannot agree."""
+        super().prepare(world, nodes)
         if any(node.clock_offset for node in world.nodes):
             world.unsteady.update(dict.fromkeys(node.key for node in nodes))
 

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 
+RANGES_FRAME = MESSAGE.encode(Ranges(b"", 1, ()))[:13]
+"""How the frame of a message about ranges begins, up to its type."""
+PUBLISHES_AT_SECONDS = (4.0, 5.5, 7.0)
+
+
 @dataclass(frozen=True)
 class Conspiracy:
     """What the nodes of one kind know of each other and of the world that they lie to."""
@@ -42,6 +47,10 @@ class Byzantine:
 
     in_a_group: ClassVar[bool] = False
     """Whether its nodes must be members of a group to do any harm."""
+    publishes: ClassVar[bool] = False
+    """Whether its lies are about what it publishes itself."""
+    machines_max: ClassVar[int] = 1000
+    """How many nodes of the kind a run has at most: a few of the busiest keep a large network busy."""
 
     def __init__(
         self, state: State, signer: SignatureScheme, conspiracy: Conspiracy, rng: random.Random
@@ -58,8 +67,13 @@ class Byzantine:
 
     @classmethod
     def prepare(cls, world: World, nodes: Sequence[Node]) -> None:
-        """Arrange what the attack needs, before anything starts; ``nodes`` are those of this kind."""
-        del world, nodes
+        """Arrange what the attack needs, before anything starts; ``nodes`` are those of this kind.
+
+        An owner that lies about its own catalogue has to publish something now and then.
+        """
+        for node in nodes if cls.publishes else ():
+            for at in PUBLISHES_AT_SECONDS:
+                world.network.at(at, lambda node=node, at=at: world.publish(node, [f"at-{round(10 * at)}"]))
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Handle as the honest state does, and change what is sent."""
@@ -97,6 +111,8 @@ class Byzantine:
 
 class EquivocatingOwner(Byzantine):
     """Tells half of the peers one head and the other half another of the same number."""
+
+    publishes = True
 
     def messages(self, peer: bytes, message: Message) -> list[Message]:
         """Give every second peer a rival head over an empty catalogue."""
@@ -181,16 +197,23 @@ class SilentPeer(Byzantine):
 
 
 class EndlessReconciler(Byzantine):
-    """Answers every leg of a reconciliation with one more beginning."""
+    """Answers every leg of a reconciliation with one more beginning, and begins one with everybody."""
 
     def messages(self, peer: bytes, message: Message) -> list[Message]:
         """Replace ranges by garbage at leg 1."""
         del peer
-        if not isinstance(message, Ranges):
-            return [message]
+        return [self._beginning()] if isinstance(message, Ranges) else [message]
+
+    def more(self, event: Event) -> list[Effect]:
+        """Begin again whenever somebody connects or answers."""
+        begins = isinstance(event, Connected) or (
+            isinstance(event, Received) and event.frame.startswith(RANGES_FRAME)
+        )
+        return [self.say(event.peer, self._beginning())] if begins else []
+
+    def _beginning(self) -> Ranges:
         parts = tuple(self.rng.randbytes(16) for _ in range(16))
-        garbage = tuple(Range(digit, parts, (), whole=False) for digit in "0123456789abcdef")
-        return [Ranges(message.scope, 1, garbage)]
+        return Ranges(b"", 1, tuple(Range(digit, parts, (), whole=False) for digit in "0123456789abcdef"))
 
 
 class BitFlipper(Byzantine):

@@ -28,16 +28,19 @@ class Judges:
 
     def _watch(self, node: Node, event: Event, effects: list[Effect]) -> None:
         del event
-        if not self.world.false_cards or node.key in self.world.byzantine:
+        if node.key in self.world.byzantine:
             return
         for effect in effects:
             match effect:
                 case Deliver(SketchReported(_, accused, card)):
                     self._judge(node, accused, card)
-                case Deliver(CardsChanged() as change) if node.index % SEARCHERS == 0:
+                case Deliver(CardsChanged() as change) if self._searches(node):
                     for card in change.added:
                         if card_hash(card) in self.world.false_cards:
                             self._judge(node, change.node_key, card)
+
+    def _searches(self, node: Node) -> bool:
+        return bool(self.world.false_cards) and node.index % SEARCHERS == 0
 
     def _judge(self, node: Node, accused: bytes, card: bytes) -> None:
         self.verdicts += 1

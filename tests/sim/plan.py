@@ -16,7 +16,7 @@ from tests.sim.faults import FAULTS
 
 NODES_MIN = 6
 """Fewer nodes would leave no honest ones beside those of the plan."""
-SECONDS_MIN = 15.0
+SECONDS_MIN = 8.0
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,16 @@ from tests.sim.world import World
 
 QUIET_SECONDS = 240.0
 """After the last fault all must agree within this: several repair rounds with every peer."""
-REST_SECONDS = 15.0
+REST_SECONDS = 5.0
 """What agrees must still agree after this."""
-START_SECONDS = 5.0
+START_SECONDS = 3.0
 """All nodes are switched on within this."""
-GROUPS_AT_SECONDS = 6.0
-PUT_OUT_AT_SECONDS = 12.0
+GROUPS_AT_SECONDS = 4.0
+PUT_OUT_AT_SECONDS = 7.0
 """When members that replay old rosters are put out."""
+ACTIONS_PER_SECOND_MIN = 0.5
+NODES_PER_ACTION = 50
+"""Every second one of so many nodes does something, or something is done to it."""
 LYING_PART = 8
 """One node in so many is of each kind of the plan."""
 
@@ -71,7 +74,8 @@ class Run:
         each = max(1, self.plan.nodes // LYING_PART)
         parts = {}
         for number, name in enumerate(self.plan.byzantine):
-            nodes = parts[name] = self.world.nodes[::-1][number * each : (number + 1) * each]
+            part = self.world.nodes[::-1][number * each : (number + 1) * each]
+            nodes = parts[name] = part[: KINDS[name].machines_max]
             self.world.corrupt(nodes, KINDS[name])
             if KINDS[name].in_a_group:
                 self._traitors += nodes[:2]
@@ -112,7 +116,7 @@ class Run:
         while at < self.plan.seconds:
             action = actions[self.rng.choice(names)]
             self.world.network.at(at, lambda action=action: action(self))
-            at += self.rng.expovariate(0.5)
+            at += self.rng.expovariate(max(ACTIONS_PER_SECOND_MIN, self.plan.nodes / NODES_PER_ACTION))
 
     def _heal(self) -> None:
         network = self.world.network
