@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Final, Literal, get_args
 
 import msgspec
@@ -26,6 +27,8 @@ from .limits import COLUMN_NAME_CHARS_MAX, COLUMNS_MAX, EXTRACTOR_CHARS_MAX, UNI
 Kind = Literal["table", "text", "image"]
 
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
+_SHORT_CHARS: Final = 64
+"""Texts that are worth keeping: names and single words."""
 ISLAND_DOMAIN: Final = b"skerry/island/1\x00"
 
 
@@ -97,7 +100,7 @@ class Island:
         columns = None if self.columns is None else [[column.name, column.unit] for column in self.columns]
         return msgspec.msgpack.encode([self.kind, columns, self.dimension, self.extractor])
 
-    @property
+    @cached_property
     def id(self) -> bytes:
         """Return the 32 bytes that name this island everywhere."""
         return hashlib.sha256(ISLAND_DOMAIN + self.canonical).digest()
@@ -113,6 +116,14 @@ def clean_text(text: object, field: str, chars_max: int, *, empty: bool = False,
     """
     if not isinstance(text, str):
         raise _bad_text(field, f"a text is needed, not {type(text).__name__}")
+    if len(text) <= _SHORT_CHARS:
+        return _clean(text, field, chars_max, empty, lines)
+    return _clean.__wrapped__(text, field, chars_max, empty, lines)
+
+
+@lru_cache(maxsize=4096)
+def _clean(text: str, field: str, chars_max: int, empty: bool, lines: bool) -> str:  # noqa: FBT001 - cached
+    """Clean a text; names of columns come again with every specification of their island."""
     if len(text) > chars_max:
         raise _bad_text(field, f"{len(text)} characters, at most {chars_max} are allowed")
     if not text and not empty:

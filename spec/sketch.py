@@ -37,6 +37,8 @@ cosine), which moves an entry by one at worst and rarely; ``check_sketch`` leave
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -68,6 +70,8 @@ _FREQUENCIES: Final = SKETCH_FEATURES // 2
 _BYTES_PER_FREQUENCY: Final = 8
 _BYTE_SUM_MEAN: Final = 1020
 _BYTE_SUM_VARIANCE: Final = 43690.0
+_WAVES_MAX: Final = 1 << 20
+"""Cosines computed at a time: 8 MiB of float64."""
 _COLUMNS_PER_BLOCK: Final = 1024
 """Columns whose frequencies are made at a time: 1 MiB of float64."""
 
@@ -152,18 +156,42 @@ class Sketch:
 
 def sketch_of(rkme: Rkme) -> Sketch:
     """Return the sketch that follows from an RKME; a searcher's requirement is sketched in the same way."""
-    rows = _rows(rkme)
-    weights = np.asarray(rkme.weights, np.float64)
-    waves = _waves(rows, rkme.island.id, 1.0 if rkme.kind != "table" else 1.0 / np.sqrt(rkme.dimension))
-    features = np.concatenate([weights @ np.cos(waves), weights @ np.sin(waves)])
-    vector = np.clip(np.rint(127 * features), -127, 127).astype(np.int8)
-    if rkme.dimension > SKETCH_COLUMNS_MAX:
-        nothing = np.empty(0, np.float32)
-        return Sketch(SKETCH_VERSION, vector, nothing, nothing.copy())
-    columns = rows if rkme.kind != "table" else np.asarray(rkme.points, np.float64)
-    means = weights @ columns
-    spreads = np.sqrt(weights @ (columns - means) ** 2)
-    return Sketch(SKETCH_VERSION, vector, means.astype(np.float32), spreads.astype(np.float32))
+    return sketches_of([rkme])[0]
+
+
+def sketches_of(rkmes: Sequence[Rkme]) -> list[Sketch]:
+    """Return the sketches of many RKMEs: those of one island and size are computed together."""
+    groups: defaultdict[tuple[bytes, int], list[int]] = defaultdict(list)
+    for at, rkme in enumerate(rkmes):
+        groups[rkme.island.id, len(rkme)].append(at)
+    made: dict[int, Sketch] = {}
+    for (_, size), members in groups.items():
+        step = max(1, _WAVES_MAX // (size * _FREQUENCIES))
+        for first in range(0, len(members), step):
+            part = members[first : first + step]
+            made.update(zip(part, _sketches([rkmes[at] for at in part]), strict=True))
+    return [made[at] for at in range(len(rkmes))]
+
+
+def _sketches(rkmes: Sequence[Rkme]) -> list[Sketch]:
+    """Return the sketches of RKMEs of one island and size."""
+    one, count = rkmes[0], len(rkmes)
+    rows = np.concatenate([_rows(rkme) for rkme in rkmes])
+    weights = np.stack([np.asarray(rkme.weights, np.float64) for rkme in rkmes])
+    waves = _waves(rows, one.island.id, 1.0 if one.kind != "table" else 1.0 / np.sqrt(one.dimension))
+    waves = waves.reshape(count, -1, _FREQUENCIES)
+    parts = [np.matmul(weights[:, None, :], turned(waves))[:, 0] for turned in (np.cos, np.sin)]
+    vectors = np.clip(np.rint(127 * np.concatenate(parts, axis=1)), -127, 127).astype(np.int8)
+    if one.dimension > SKETCH_COLUMNS_MAX:
+        return [Sketch(SKETCH_VERSION, vector, *np.empty((2, 0), np.float32)) for vector in vectors]
+    columns = rows if one.kind != "table" else np.concatenate([rkme.points for rkme in rkmes])
+    columns = np.asarray(columns, np.float64).reshape(count, len(one), -1)
+    means = np.matmul(weights[:, None, :], columns)
+    spreads = np.sqrt(np.matmul(weights[:, None, :], (columns - means) ** 2))[:, 0].astype(np.float32)
+    return [
+        Sketch(SKETCH_VERSION, *parts)
+        for parts in zip(vectors, means[:, 0].astype(np.float32), spreads, strict=True)
+    ]
 
 
 def check_sketch(claimed: Sketch, rkme: Rkme) -> str | None:
@@ -171,7 +199,15 @@ def check_sketch(claimed: Sketch, rkme: Rkme) -> str | None:
 
     A reason convicts the owner who signed both: the bounds are far above what machines differ by.
     """
-    true = sketch_of(rkme)
+    return check_sketches([claimed], [rkme])[0]
+
+
+def check_sketches(claimed: Sequence[Sketch], rkmes: Sequence[Rkme]) -> list[str | None]:
+    """Return what :func:`check_sketch` says of each of many."""
+    return [_difference(one, true) for one, true in zip(claimed, sketches_of(rkmes), strict=True)]
+
+
+def _difference(claimed: Sketch, true: Sketch) -> str | None:
     off = np.abs(claimed.vector.astype(np.int16) - true.vector)
     if off.max() > ENTRY_ERROR_MAX:
         return f"vector: an entry is off by {off.max()}"

@@ -62,10 +62,20 @@ class Specification:
     @classmethod
     def from_bytes(cls, blob: bytes) -> Specification:
         """Return what ``to_bytes`` wrote; refuses anything else with a SpecificationError."""
-        record = decode_record(blob, _SpecificationRecord)
-        if record.version != SPECIFICATION_VERSION:
-            raise _refusal("version", f"{record.version} is unknown, {SPECIFICATION_VERSION} is known")
+        record = _record(blob)
         return cls(SemanticSpec.from_bytes(record.semantic), Rkme.from_bytes(record.rkme))
+
+    @staticmethod
+    def rkme_in(blob: bytes) -> Rkme:
+        """Return the RKME alone, in half the time: for hundreds that are compared and not shown."""
+        return Rkme.from_bytes(_record(blob).rkme)
+
+
+def _record(blob: bytes) -> _SpecificationRecord:
+    record = decode_record(blob, _SpecificationRecord)
+    if record.version != SPECIFICATION_VERSION:
+        raise _refusal("version", f"{record.version} is unknown, {SPECIFICATION_VERSION} is known")
+    return record
 
 
 def _refusal(where: str, why: str) -> SpecificationError:

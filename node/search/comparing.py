@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from skerry.protocol.api import SearchRequest
     from skerry.spec import Mix, Rkme
     from skerry.spec.bridging import Sharing
+    from skerry.spec.sketch import Sketch
 
     from .index import Entry
 
@@ -111,44 +112,63 @@ def compare(
     """
     compared = Compared()
     honest: list[tuple[Candidate, Rkme]] = []
-    for candidate in candidates:
+    there = [candidate for candidate in candidates if candidate.entry.hash in had]
+    came = [(item.entry, blob) for item in there if isinstance(blob := had[item.entry.hash], bytes)]
+    checked = {entry.hash: rkme for (entry, _), rkme in zip(came, honest_rkmes(came), strict=True)}
+    for candidate in there:
         digest = candidate.entry.hash
-        if digest in had:
-            rkme = decode(candidate.entry, had[digest], cache)
-            if rkme is None:
-                compared.dishonest.append(candidate.entry)
-            else:
-                honest.append((candidate, rkme))
+        known = had[digest]
+        rkme = checked[digest] if isinstance(known, bytes) else known
+        if rkme is None:
+            compared.dishonest.append(candidate.entry)
+            continue
+        honest.append((candidate, rkme))
+        cache.put(digest, rkme)
     compared.nearest = _measure(requirement, honest)
     _mix(requirement, compared, request)
     return compared
 
 
-def decode(entry: Entry, had: Rkme | bytes, cache: RkmeCache) -> Rkme | None:
-    """Return the specification; None when the card does not follow from it."""
-    if not isinstance(had, bytes):
-        return had
-    rkme = honest_rkme(entry, had)
-    if rkme is not None:
-        cache.put(entry.hash, rkme)
-    return rkme
-
-
 def honest_rkme(entry: Entry, blob: bytes) -> Rkme | None:
     """Return the specification in `blob` if the card follows from it, else None."""
+    return honest_rkmes([(entry, blob)])[0]
+
+
+def honest_rkmes(came: Sequence[tuple[Entry, bytes]]) -> list[Rkme | None]:
+    """Return of each blob the specification if the card follows from it, else None."""
+    from skerry.spec.sketch import check_sketches
+
+    claims = [_claim(entry, blob) for entry, blob in came]
+    checked = [claim for claim in claims if claim is not None and claim.sketch is not None]
+    sketches = [claim.sketch for claim in checked if claim.sketch is not None]
+    reasons = check_sketches(sketches, [claim.rkme for claim in checked])
+    liars = {id(claim) for claim, reason in zip(checked, reasons, strict=True) if reason is not None}
+    return [None if claim is None or id(claim) in liars else claim.rkme for claim in claims]
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """A specification, and what its card says of it."""
+
+    rkme: Rkme
+    sketch: Sketch | None
+    """None where the card's version of sketches is not known here."""
+
+
+def _claim(entry: Entry, blob: bytes) -> _Claim | None:
+    """Decode a specification and the sketch of its card; None when they are none, or of two islands."""
     from skerry.spec import Specification
-    from skerry.spec.sketch import SKETCH_VERSION, Sketch, check_sketch
+    from skerry.spec.sketch import SKETCH_VERSION, Sketch
 
     card = entry.card
     try:
-        rkme = Specification.from_bytes(blob).rkme
-        if card.sketch_version != SKETCH_VERSION:
-            return rkme if rkme.island.id == card.island else None
-        claimed = Sketch.from_bytes(card.sketch_version, card.sketch, card.means, card.spreads)
+        rkme = Specification.rkme_in(blob)
+        sketch = None
+        if card.sketch_version == SKETCH_VERSION:
+            sketch = Sketch.from_bytes(card.sketch_version, card.sketch, card.means, card.spreads)
     except SpecificationError:
         return None
-    follows = rkme.island.id == card.island and check_sketch(claimed, rkme) is None
-    return rkme if follows else None
+    return _Claim(rkme, sketch) if rkme.island.id == card.island else None
 
 
 def _measure(requirement: Rkme, honest: Sequence[tuple[Candidate, Rkme]]) -> list[Measured]:
