@@ -158,6 +158,12 @@ a bit."""
 DRAIN_SECONDS_MAX: Final = 5.0
 """From SIGTERM to the end of the process."""
 
+STOP_HANDSHAKES_SECONDS: Final = 0.5
+"""What a TLS handshake that is under way at the end of a listener gets."""
+
+STOP_POLL_SECONDS: Final = 0.02
+"""How often the end looks whether it is over."""
+
 STOP_REQUESTS_SECONDS: Final = 1.25
 """What each of the three steps of the drain gets: requests of the API, gossip, blobs that are being served.
 """

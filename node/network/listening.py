@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
-from contextlib import asynccontextmanager
+import stat
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -15,6 +17,8 @@ from skerry.node.limits import (
     KEEPALIVE_SECONDS,
     LISTEN_BACKLOG,
     REQUEST_HEADER_BYTES_MAX,
+    STOP_HANDSHAKES_SECONDS,
+    STOP_POLL_SECONDS,
     STOP_REQUESTS_SECONDS,
 )
 
@@ -68,6 +72,7 @@ async def serving(
         max_line_size=REQUEST_HEADER_BYTES_MAX,
         max_field_size=REQUEST_HEADER_BYTES_MAX,
     )
+    port = int(listening.getsockname()[1])
     await runner.setup()
     assert runner.server is not None
     server = await asyncio.get_running_loop().create_server(
@@ -87,7 +92,34 @@ async def serving(
         for transport in transports:
             if transport is not None:
                 transport.abort()
-        await asyncio.sleep(0)
+        await _end_handshakes(server, port)
+
+
+async def _end_handshakes(server: asyncio.AbstractServer, port: int) -> None:
+    """End the connections whose TLS handshake is still under way, and wait until they are gone.
+
+    The loop gives nobody a handle to them, so their sockets are found among the open files. A loop that is
+    closed while they are open fails in their callbacks, or never ends.
+    """
+    closed = asyncio.create_task(server.wait_closed())
+    deadline = asyncio.get_running_loop().time() + STOP_HANDSHAKES_SECONDS
+    while not closed.done() and asyncio.get_running_loop().time() < deadline:
+        _shut_down(port)
+        await asyncio.wait({closed}, timeout=STOP_POLL_SECONDS)
+    closed.cancel()
+    await asyncio.sleep(0)
+
+
+def _shut_down(port: int) -> None:
+    """Shut down every connection that was accepted on a port."""
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208 - numbers, not paths
+        with suppress(OSError):
+            if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(int(name))) as one:
+                inet = one.family in (socket.AF_INET, socket.AF_INET6)
+                if inet and one.getsockname()[1] == port:
+                    one.shutdown(socket.SHUT_RDWR)
 
 
 def _outward_host(family: socket.AddressFamily) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
+import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -24,6 +27,7 @@ from skerry.protocol import events
 from skerry.protocol.events import Event
 from skerry.protocol.hello import Handshake, Identity, Role
 from skerry.protocol.node_record import make_node_record
+from tests.node.processes import nodes
 
 
 class Driver:
@@ -199,3 +203,35 @@ async def test_a_handshake_that_stops_half_way_is_ended(
         for socket in silent:
             await socket.close()
         await client.aclose()
+
+
+@pytest.mark.processes
+def test_a_node_ends_cleanly_while_others_keep_knocking(tmp_path: Path) -> None:
+    """Handshakes under way at the end, and some that never go on, leave no traceback behind."""
+    with nodes(tmp_path, "Cleveland") as (node,):
+        node.start()
+        host, _, port = node.bootstrap.partition("#")[0].rpartition(":")
+        silent = [socket.create_connection((host, int(port)), 5) for _ in range(5)]
+        ended = threading.Event()
+
+        def knock() -> None:
+            context = client_context()
+            while not ended.is_set():
+                with (
+                    contextlib.suppress(OSError),
+                    socket.create_connection((host, int(port)), 5) as raw,
+                    context.wrap_socket(raw),
+                ):
+                    time.sleep(0.001)
+
+        knockers = [threading.Thread(target=knock) for _ in range(4)]
+        for knocker in knockers:
+            knocker.start()
+        time.sleep(0.5)
+        code = node.stop()
+        ended.set()
+        for knocker in knockers:
+            knocker.join()
+        for one in silent:
+            one.close()
+        assert (code, "Traceback" in node.said()) == (0, False), node.said()
