@@ -20,8 +20,14 @@ def wire_limits() -> dict[str, int]:
 
 
 def documented() -> dict[str, int]:
-    rows = re.findall(r"^\| `([A-Z_]+)` \| (\d+) \|", DOCUMENT, flags=re.MULTILINE)
-    return {name: int(value) for name, value in rows}
+    """The limits of the format, which stand in the first section."""
+    section = DOCUMENT.split("### Limits of the format")[1].split("## 2.")[0]
+    return {name: int(value) for name, value in rows_of(section).items()}
+
+
+def rows_of(section: str) -> dict[str, float]:
+    rows = re.findall(r"^\| `([A-Z_0-9]+)` \| ([\d.]+) \|", section, flags=re.MULTILINE)
+    return {name: float(value) for name, value in rows}
 
 
 def test_the_limits_of_the_format_are_documented_with_their_values() -> None:
