@@ -91,8 +91,9 @@ SEARCH_SECONDS_MAX: Final = 60.0
 SEARCH_CONCURRENT_MAX: Final = 4
 """Searches that compute at one time; the others wait their turn, so memory stays bounded."""
 
-SEARCHES_WAITING_MAX: Final = 64
-"""Searches that compute or wait to; each may hold a requirement of a few MiB."""
+SEARCHES_WAITING_MAX: Final = 512
+"""Searches that compute or wait to: what one institution's people and programs ask at once. Their bodies are
+bounded together by ``API_BODIES_BYTES_MAX``."""
 
 RKMES_CACHED_BYTES_MAX: Final = 128 * MIB
 """Decoded specifications kept in memory: 10,000 of 100 points in 30 columns."""
