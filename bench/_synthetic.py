@@ -27,7 +27,7 @@ from skerry.spec.sketch import sketch_of
 
 COLUMNS = tuple(Column(f"column {at}") for at in range(10))
 POINTS = 20
-SPECIFICATIONS_MAX = 20_000
+SPECIFICATIONS_MAX = 5_000
 OWNER_CARDS_MAX = 20_000
 TOPICS = ("heart", "lung", "kidney", "price", "traffic", "energy", "wind", "water", "steel", "wheat")
 

@@ -33,6 +33,7 @@ from skerry.protocol.context import StateConfig
 from skerry.protocol.hello import Handshake, Role
 from skerry.protocol.state import State
 
+from .alarms import Alarms
 from .api.application import LocalApi
 from .api.groups import GroupRoutes, SourceRoutes
 from .api.metrics import Metrics
@@ -149,6 +150,7 @@ class Node:
         self._index = CardIndex(self._store.cards)
         self._directory = Directory(self._front.source(self._keyring.signer.public_key))
         self._sketches = Sketches(folder.sketches)
+        self._alarms = Alarms()
         self._state = self._new_state()
         self._driver = Driver(self._state, self._store, self._delivered, self._stored, self._told)
         self._transport = Transport(
@@ -189,9 +191,7 @@ class Node:
             pace=Pace(config.transfer.download_bytes_per_second),
             on_fetched=self._fetched,
         )
-        self._view = NodeView(
-            self._keyring, self._state, self._index, self._directory, self._transport, self._front.bootstrap
-        )
+        self._view = self._new_view()
         self._search = self._new_search()
         self._metrics = Metrics(self._view.status)
 
@@ -255,6 +255,17 @@ class Node:
         if self._config.node.relay:
             RelayRoutes(self._ranges, self._state, self._directory).add_to(application)
         return application
+
+    def _new_view(self) -> NodeView:
+        return NodeView(
+            self._keyring,
+            self._state,
+            self._index,
+            self._directory,
+            self._transport,
+            self._alarms,
+            self._front.bootstrap,
+        )
 
     def _new_search(self) -> SearchService:
         return SearchService(
@@ -349,6 +360,7 @@ class Node:
     def _stored(self, operation: effects.StoreOperation) -> None:
         """Take in what was stored."""
         self._directory.apply(operation)
+        self._alarms.stored(operation)
         self._groups.stored(operation)
         if isinstance(operation, effects.DropCatalogue):
             self._sketches.submit(self._index.drop((operation.scope, operation.node_key)))
@@ -377,16 +389,8 @@ class Node:
                 self._ranges.asked(what)
             case effects.RangeCame():
                 self._ranges.came(what)
-            case effects.OwnKeyElsewhere(scope, epoch, seq):
-                log.error(
-                    "another daemon signs with this node's key", scope=scope.hex(), epoch=epoch, seq=seq
-                )
-            case effects.Disputed(scope, node_key):
-                log.warning("a node signed two heads with one number", scope=scope.hex(), node=node_key.hex())
-            case effects.RenewalFailed(scope, why):
-                log.error("the own head cannot be renewed", scope=scope.hex(), why=why)
             case _:
-                pass
+                self._alarms.told(what)
 
 
 def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -14,6 +14,7 @@ from .directory import PUBLIC
 if TYPE_CHECKING:
     from skerry.protocol.state import State
 
+    from .alarms import Alarms
     from .directory import Directory
     from .keys import Keyring
     from .network.transport import Connection, Transport
@@ -29,7 +30,7 @@ class NodeView:
         Who the node is.
     state
         Read between its events.
-    index, directory, transport
+    index, directory, transport, alarms
         What the node knows.
     bootstrap
         What others configure to reach it.
@@ -42,6 +43,7 @@ class NodeView:
         index: CardIndex,
         directory: Directory,
         transport: Transport,
+        alarms: Alarms,
         bootstrap: str,
     ) -> None:
         self._keyring = keyring
@@ -49,6 +51,7 @@ class NodeView:
         self._index = index
         self._directory = directory
         self._transport = transport
+        self._alarms = alarms
         self._bootstrap = bootstrap
         self._started = time.time()
 
@@ -72,6 +75,7 @@ class NodeView:
             lease_ends=own.lease if own is not None else 0,
             digest=self._state.digest(PUBLIC).hex(),
             troubles=[f"{target}: {why}" for target, why in self._transport.troubles.items()],
+            alarms=self._alarms.lines(),
         )
 
     def peers(self) -> list[PeerView]:

@@ -140,6 +140,7 @@ def _status_lines(status: Status) -> list[tuple[str, object]]:
         ("peers", f"{status.peers_connected} connected, {status.peers_known} known"),
         ("head", f"seq {status.seq}, lease ends in {_age(status.lease_ends - time.time())}"),
         ("digest", status.digest),
+        *(("alarm", alarm) for alarm in status.alarms),
     ]
 
 

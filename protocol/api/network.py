@@ -56,3 +56,6 @@ class Status(msgspec.Struct, frozen=True):
     """Fingerprint of the public heads this node holds; equal at nodes that agree."""
     troubles: list[str] = []
     """Why the dials that failed last did so: target and reason, oldest first."""
+    alarms: list[str] = []
+    """What is wrong with this node itself: its key is used elsewhere, it may be cut off, its head cannot be
+    renewed."""

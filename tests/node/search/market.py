@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
+from skerry.node.alarms import Alarms
 from skerry.node.directory import Directory
 from skerry.node.keys import Keyring
 from skerry.node.network.ways import DIRECT
@@ -156,7 +157,7 @@ def market_in(folder: Path) -> Iterator[Market]:
     index = CardIndex(store.cards)
     sketches, posts = Sketches(folder / "sketches"), Posts()
     keyring = Keyring(OWNER, Signer.generate(), (), b"c" * 32)
-    view = NodeView(keyring, None, index, directory, Nothing(), "127.0.0.1:1")  # type: ignore[arg-type]
+    view = NodeView(keyring, None, index, directory, Nothing(), Alarms(), "127.0.0.1:1")  # type: ignore[arg-type]
 
     async def reach(entry: Entry) -> list[Source]:
         return directory.sources(key for _, key in entry.places)
