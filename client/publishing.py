@@ -291,10 +291,25 @@ def _brought(package: Package, columns: Sequence[str] | None) -> Rkme:
     return replace(rkme, island=Island("table", named, rkme.dimension))
 
 
+def _fitted(model: Any, X: Any, facts: ModelFacts, words: Words) -> Rkme:
+    """Return the specification of the training data, of whatever kind they are."""
+    from skerry.reuse.inputs import is_text
+    from skerry.spec import fit_image, fit_table, fit_text
+
+    if is_text(X):
+        return fit_text(X)
+    if getattr(X, "ndim", 2) in IMAGE_AXES:
+        return fit_image(X)
+    responses = _responder(model, X, facts)
+    return fit_table(X, columns=words.get("columns"), units=words.get("units"), responses=responses)
+
+
 def _guarded(rkme: Rkme, X: Any, step: Step) -> Rkme:
     """Return a specification without copies of rows, and say how close its points come to them."""
-    from skerry.spec import exposure, without_copies
+    from skerry.spec import exposure, rows_of, without_copies
 
+    if rkme.kind != "table":
+        X = rows_of(X, rkme)
     step("specify", f"{len(rkme)} weighted points of {len(X)} rows, {len(rkme.to_bytes())} bytes")
     kept = without_copies(rkme, X)
     found = exposure(kept, X)
@@ -341,23 +356,6 @@ def _audience(words: Words) -> Audience:
         groups=tuple(words.get("groups") or ()),
         package_groups=None if kept is None else tuple(kept),
     )
-
-
-def _fitted(model: Any, X: Any, facts: ModelFacts, words: Words) -> Rkme:
-    """Return the specification of a table's rows, with the model's answers at its points."""
-    from skerry.reuse.inputs import is_text
-    from skerry.spec import fit_table
-
-    if is_text(X) or np.ndim(X) in IMAGE_AXES:
-        raise SpecificationError(
-            "Only models of tables are published",
-            where="X",
-            why="the package format has no specification for this version's text and image features",
-            todo="Publish a model of the features: skerry.spec.text_features(X) or image_features(X)",
-            code="E-PUBLISH-KIND",
-        )
-    responses = _responder(model, X, facts)
-    return fit_table(X, columns=words.get("columns"), units=words.get("units"), responses=responses)
 
 
 def _lane(package: Package) -> str:
@@ -460,17 +458,20 @@ def _semantic(model: Any, facts: ModelFacts, rkme: Rkme, words: Words) -> Semant
     columns = rkme.columns or ()
     classes = tuple(str(label) for label in facts.classes or ())
     return SemanticSpec(
-        data="Table",
+        data=rkme.kind.capitalize(),
         task=facts.task,
         library=words.get("library") or _LIBRARIES.get(type(model).__module__.split(".")[0], "Others"),
         scenario=tuple(words.get("scenario") or ("Others",)),
         license=words["license"],
         name=words["name"],
         description=words.get("description") or _describe(model, facts, rkme),
-        input=Features(rkme.dimension, {index: column.name for index, column in enumerate(columns)}),
+        input=Features(rkme.dimension, {index: column.name for index, column in enumerate(columns)})
+        if rkme.kind == "table"
+        else None,
         output=Features(len(classes) or facts.outputs, dict(enumerate(classes))),
         columns=tuple(TypedColumn(column.name, column.unit) for column in columns),
         classes=classes,
+        language=str(rkme.meta.get("languages", "")).partition(" ")[0],
         tags=tuple(words.get("tags", ())),
     )
 
@@ -479,7 +480,7 @@ def _describe(model: Any, facts: ModelFacts, rkme: Rkme) -> str:
     kind = facts.task.capitalize()
     if hasattr(model, "get_params"):  # an estimator; a model in a file has no class to name here
         kind += f" by {type(getattr(model, 'steps', [('', model)])[-1][1]).__name__}"
-    return f"{kind}, trained on {rkme.dimension} columns."
+    return f"{kind}, trained on {f'{rkme.dimension} columns' if rkme.kind == 'table' else f'{rkme.kind}s'}."
 
 
 def _responder(model: Any, X: Any, facts: ModelFacts) -> Callable[[Any], Any]:

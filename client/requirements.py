@@ -164,11 +164,11 @@ def is_file(X: Any) -> bool:
 
 def _specified(X: Any, columns: Sequence[str] | None, renamed: Mapping[str, str]) -> Requirement:
     from skerry.reuse.inputs import column_names, is_text
-    from skerry.spec import fit_image, fit_table, fit_text, noise_floor
+    from skerry.spec import fit_image, fit_table, fit_text, noise_floor, rows_of
 
     if is_text(X) or getattr(X, "ndim", 2) in IMAGE_AXES:
         rkme = fit_text(X) if is_text(X) else fit_image(X)
-        noise = noise_floor(rkme).upper if len(rkme) >= NOISE_ROWS_MIN else None
+        noise = noise_floor(rows_of(X, rkme), kind=rkme.kind).upper if len(X) >= NOISE_ROWS_MIN else None
         return Requirement(rkme, noise, len(X))
     columns = columns or column_names(X)
     if renamed:

@@ -108,7 +108,8 @@ def _kept(model: Any, X: Any, facts: ModelFacts, lane: Lane | None) -> Conversio
 
 
 def _template_arguments(facts: ModelFacts) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"input_shape": [facts.inputs], "output_shape": [facts.outputs]}
+    shape = list(facts.shape) or [facts.inputs]
+    arguments: dict[str, Any] = {"input_shape": shape, "output_shape": [facts.outputs]}
     if facts.columns is not None:
         arguments["columns"] = list(facts.columns)
     if facts.classes is not None:

@@ -23,6 +23,7 @@ import numpy as np
 from skerry.errors import PackageError, SandboxError, SpecificationError
 from skerry.spec import Rkme, mmd2
 from skerry.spec.exposing import exposure
+from skerry.spec.kinds import known_extractor, rows_of
 from skerry.spec.reference import read_stat_json
 from skerry.spec.semantic import dock_problems, problems
 
@@ -230,9 +231,8 @@ def _statistical(subject: Subject) -> str:
     kinds = {statistical.kind for statistical in subject.package.statistics}
     if subject.kind not in kinds:
         return f"the data are of kind {subject.kind}, the files of kind {', '.join(sorted(kinds))}"
-    if subject.kind == "table":
-        table = next(each for each in subject.package.statistics if each.kind == "table")
-        subject.rkme = read_stat_json(table.data)
+    own = next(each for each in subject.package.statistics if each.kind == subject.kind)
+    subject.rkme = read_stat_json(own.data)
     return ""
 
 
@@ -244,7 +244,7 @@ def _distance(subject: Subject) -> str:
 
 
 def _dimension(subject: Subject) -> str:
-    if subject.rkme is None:
+    if subject.rkme is None or subject.kind != "table":
         return ""
     stated, found = subject.dimension("Input"), subject.rkme.dimension
     return "" if stated == found else f"the input has {stated} columns, the specification's points {found}"
@@ -263,9 +263,10 @@ def _agreement(subject: Subject) -> str:
 
 
 def _copies(subject: Subject) -> str:
-    if subject.rkme is None:
+    if subject.rkme is None or not known_extractor(subject.rkme):
         return ""
-    copies = exposure(subject.rkme, subject.data).copies
+    rows = subject.data if subject.kind == "table" else rows_of(subject.data, subject.rkme)
+    copies = exposure(subject.rkme, rows).copies
     return f"{len(copies)} of its {len(subject.rkme)} points are copies of rows" if len(copies) else ""
 
 

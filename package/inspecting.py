@@ -24,6 +24,8 @@ class ModelFacts:
         Names of the columns it was fitted on; None when it was fitted on an array.
     inputs, outputs
         Columns in, numbers out.
+    shape
+        The shape of one image, whose values are the columns; empty for tables and texts.
     """
 
     task: str
@@ -32,6 +34,7 @@ class ModelFacts:
     inputs: int
     outputs: int
     methods: tuple[str, ...]
+    shape: tuple[int, ...] = ()
 
 
 def inspect_estimator(model: Any, X: Any) -> ModelFacts:
@@ -54,9 +57,10 @@ def inspect_estimator(model: Any, X: Any) -> ModelFacts:
         task="regression" if classes is None else "classification",
         classes=classes,
         columns=None if columns is None else tuple(str(name) for name in columns),
-        inputs=np.shape(X)[1] if np.ndim(X) > 1 else 1,
+        inputs=int(np.prod(np.shape(X)[1:])) if np.ndim(X) > 1 else 1,
         outputs=1 if answer.ndim == 1 else answer.shape[1],
         methods=tuple(methods),
+        shape=np.shape(X)[1:] if np.ndim(X) > 2 else (),
     )
 
 

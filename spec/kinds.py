@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from .fit import fit_table
-from .image import fit_image, image_features
+from .image import IMAGE_EXTRACTORS, fit_image, image_features
 from .rkme import Floats, Rkme
 from .table import read_table
-from .text import fit_text, text_features
+from .text import TEXT_EXTRACTORS, fit_text, text_features
 
 
 def rows_of(X: Any, like: Rkme) -> Floats:
@@ -44,6 +44,12 @@ def fit_like(X: Any, like: Rkme) -> Rkme:
     if like.kind == "image":
         return fit_image(X, extractor=like.island.extractor, white=_white(like))
     return fit_table(X)
+
+
+def known_extractor(rkme: Rkme) -> bool:
+    """Return whether data can be made rows of a specification's space here; the engine's own cannot."""
+    known = {"table": [""], "text": TEXT_EXTRACTORS.values(), "image": IMAGE_EXTRACTORS.values()}[rkme.kind]
+    return rkme.island.extractor in known
 
 
 def _white(like: Rkme) -> float | None:

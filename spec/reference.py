@@ -5,7 +5,9 @@ The engine (``learnware`` 0.3.2) writes compact JSON with ``z`` (K rows of the o
 ``cuda_idx`` and ``device`` as well and no ``type``. A text's rows are embeddings by its own extractor, and
 ``language`` lists codes; an image's are images of 32 x 32 in a standardised scale, compared by the kernel of
 ``reference_images.py``, with ``n_models`` and ``model_config`` instead of a gamma. Both are islands of their
-own here, since nothing but the engine's own files lies in those spaces.
+own here, since nothing but the engine's own files lies in those spaces. Features of our extractors are
+written under the engine's type with one key more, ``extractor``; the engine ignores keys that it does not
+know, and compares only what has the shape of its own.
 
 Points are kept in float64: the engine computes in it, and its distances can only be repeated so.
 """
@@ -36,6 +38,8 @@ TEXT_EXTRACTOR: Final = "learnware/paraphrase-multilingual-MiniLM-L12-v2"
 IMAGE_EXTRACTOR: Final = "learnware/RKMEImageSpecification/1"
 """The engine's standardised images of 32 x 32."""
 
+_EXTRACTORS: Final = {"table": "", "text": TEXT_EXTRACTOR, "image": IMAGE_EXTRACTOR}
+
 IMAGE_SIDE: Final = 32
 
 _IMAGE_FIELDS: Final = {
@@ -59,6 +63,7 @@ class _StatJson(msgspec.Struct):
     type: str = TABLE_TYPES[0]
     language: list[str] = []
     model_config: _ModelConfig = msgspec.field(default_factory=_ModelConfig)
+    extractor: str = ""
 
 
 def read_stat_json(text: bytes) -> Rkme:
@@ -82,12 +87,12 @@ def read_stat_json(text: bytes) -> Rkme:
     meta: dict[str, Scalar] = {} if document.num_points is None else {"num_points": document.num_points}
     if document.language:
         meta["languages"] = " ".join(document.language)
-    extractor = {"table": "", "text": TEXT_EXTRACTOR, "image": IMAGE_EXTRACTOR}[kind]
+    extractor = document.extractor or _EXTRACTORS[kind]
     return Rkme(
         points=flat,
         weights=np.asarray(document.beta, np.float64),
         island=Island(kind, None, flat.shape[1], extractor),
-        gamma=None if kind == "image" else document.gamma,
+        gamma=None if kind == "image" or document.extractor else document.gamma,
         shape=points.shape[1:],
         meta=meta,
     )
@@ -97,31 +102,23 @@ def write_stat_json(rkme: Rkme) -> bytes:
     """Return the bytes of a ``stat.json`` that the engine loads.
 
     An RKME without a gamma of its own is written with the engine's 0.1, which the engine would use anyway.
-    ``num_points`` is 0 unless the RKME carries it: the size of the data is not published. Texts and images
-    can be written only where the engine's own files were read: it knows no other features.
-
-    Raises
-    ------
-    SpecificationError
-        When its rows are features that the engine does not know.
+    ``num_points`` is 0 unless the RKME carries it: the size of the data is not published.
     """
-    own = {"table": "", "text": TEXT_EXTRACTOR, "image": IMAGE_EXTRACTOR}[rkme.kind]
-    if rkme.island.extractor != own:
-        raise _refusal(
-            "extractor", f"the engine compares {rkme.kind}s by {own!r} alone, not {rkme.island.extractor!r}"
-        )
     document: dict[str, object] = {
         "z": rkme.points.astype(np.float64).reshape(len(rkme), *rkme.shape).tolist(),
         "beta": rkme.weights.tolist(),
     }
-    if rkme.kind == "image":
+    own = rkme.island.extractor == _EXTRACTORS[rkme.kind]
+    if rkme.kind == "image" and own:
         document |= {**_IMAGE_FIELDS, "type": IMAGE_TYPE}
     else:
         document["gamma"] = rkme.gamma if rkme.gamma is not None else REFERENCE_GAMMA
         document["num_points"] = int(rkme.meta.get("num_points", 0))
-        document["type"] = TABLE_TYPES[0] if rkme.kind == "table" else TEXT_TYPE
+        document["type"] = {"table": TABLE_TYPES[0], "text": TEXT_TYPE, "image": IMAGE_TYPE}[rkme.kind]
     if rkme.kind == "text":
         document["language"] = str(rkme.meta.get("languages", "")).split()
+    if not own:
+        document["extractor"] = rkme.island.extractor
     return msgspec.json.encode(document)
 
 
@@ -135,6 +132,8 @@ def _kind(document: _StatJson, points: Floats) -> Kind:
         raise _refusal(
             "type", f"{document.type!r} is none of {', '.join((*TABLE_TYPES, TEXT_TYPE, IMAGE_TYPE))}"
         )
+    if document.extractor:
+        return "image"
     if points.ndim != 4 or points.shape[2:] != (IMAGE_SIDE, IMAGE_SIDE):
         raise _refusal("z", f"shape {points.shape[1:]}; an image has channels x {IMAGE_SIDE} x {IMAGE_SIDE}")
     if document.model_config.net_depth != 3:

@@ -102,8 +102,3 @@ def test_malformed_text_is_refused(text: bytes) -> None:
 def test_any_bytes_are_refused_cleanly(text: bytes) -> None:
     with pytest.raises(SpecificationError):
         Rkme.from_reference_json(text)
-
-
-def test_features_that_the_engine_does_not_know_are_not_written() -> None:
-    with pytest.raises(SpecificationError, match="extractor"):
-        Rkme(np.ones((1, 2)), np.ones(1), Island("text", None, 2, "x")).to_reference_json()

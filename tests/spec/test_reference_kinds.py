@@ -57,10 +57,13 @@ def test_images_with_other_channels_are_another_island() -> None:
         mmd2(rkmes["a"], rkmes["grey"], "reference")
 
 
-def test_our_features_are_not_the_engines() -> None:
+def test_our_features_are_written_beside_the_engines_with_their_extractor() -> None:
     for rkme in (fit_text(["a text of ours"]), fit_image(np.zeros((2, 8, 8)))):
-        with pytest.raises(SpecificationError, match="extractor"):
-            rkme.to_reference_json()
+        file = msgspec.json.decode(rkme.to_reference_json())
+        assert file["type"] in {"RKMETextSpecification", "RKMEImageSpecification"}
+        read = Rkme.from_reference_json(rkme.to_reference_json())
+        assert (read.island, read.gamma) == (rkme.island, None)
+        np.testing.assert_array_equal(read.points, rkme.points.astype(np.float64))
 
 
 def test_a_ranking_by_the_engines_image_metric_is_refused_with_advice() -> None:
