@@ -1,9 +1,9 @@
-"""Texts: two labs know some newsgroups each, a third has unlabelled messages from all of them.
+"""Texts: one lab has models of some newsgroups each, another has unlabelled messages from all of them.
 
     python examples/newsgroups.py
 
 Texts become rows by hashed n-grams, which every node computes alike; the models are classifiers of such rows.
-Neither lab knows all three groups. The mix asks, message by message, who knows this kind.
+Neither model knows all three groups. The mix asks, message by message, who knows this kind.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from sklearn.metrics import accuracy_score
 
 from skerry.spec import text_features
 
-LABS = {
-    "Lab of space and sports": ["sci.space", "rec.sport.hockey"],
-    "Lab of space and politics": ["sci.space", "talk.politics.mideast"],
+KNOWN = {
+    "space and sports": ["sci.space", "rec.sport.hockey"],
+    "space and politics": ["sci.space", "talk.politics.mideast"],
 }
 
 messages = pd.read_csv(Path(__file__).parent / "data" / "newsgroups.csv")
 rows = np.asarray(text_features(list(messages["text"])), dtype=np.float64)
 groups = messages["group"].to_numpy()
-seen = np.arange(len(rows)) % 3 != 0  # the labs have two thirds of the messages, the searcher the rest
+seen = np.arange(len(rows)) % 3 != 0  # the lab has two thirds of the messages, the searcher the rest
 
-with nodes.market(*LABS, "Searcher") as networks:
-    for (lab, known), net in zip(LABS.items(), networks, strict=False):
+with nodes.market("Lab of newsgroups", "Searcher") as (lab, searcher):
+    for name, known in KNOWN.items():
         chosen = seen & np.isin(groups, known)
         model = LogisticRegression(C=30, max_iter=1000).fit(rows[chosen], groups[chosen])
-        net.publish(model, rows[chosen], name=f"Newsgroups, {lab}", license="Apache-2.0")
-    nodes.wait_for(networks, learnwares=len(LABS))
+        lab.publish(model, rows[chosen], name=f"Newsgroups of {name}", license="Apache-2.0")
+    nodes.wait_for([lab, searcher], learnwares=len(KNOWN))
 
     mine, truth = rows[~seen], groups[~seen]
-    hits = networks[-1].search(mine, task="Classification", timeout=30)
+    hits = searcher.search(mine, task="Classification", timeout=30)
     print(hits)
     for hit in hits:
         score = accuracy_score(truth, hit.estimator().predict(mine))

@@ -45,7 +45,7 @@ def test_four_hospitals_help_each_other() -> None:
     said = run("four_hospitals.py")
     mixes = [float(text) for text in re.findall(r"mix AUC (\S+)", said)]
     assert len(mixes) == 4
-    assert sum(mixes) / 4 > 0.75
+    assert sum(mixes) / 4 > 0.7
 
 
 def test_a_new_station_uses_models_of_the_others() -> None:
@@ -53,7 +53,7 @@ def test_a_new_station_uses_models_of_the_others() -> None:
     said = run("twelve_stations.py", "4")
     errors = [float(text) for text in re.findall(r"RMSE (\S+)", said)]
     assert len(errors) == 4
-    assert max(errors) < 70, "the mean alone is 90 off"
+    assert max(errors) < 60
 
 
 def test_the_mix_knows_newsgroups_that_no_lab_knows() -> None:
