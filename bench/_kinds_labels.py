@@ -10,6 +10,7 @@ before the weeks to predict; see :mod:`bench._air`.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +37,12 @@ class Member:
     auc: float
 
 
-def rows(air: Path | None, *, quick: bool, seed: int) -> Iterator[Row]:
-    """Yield the figures of both markets; without a path, of the hospitals alone."""
-    yield from hospital_rows(DRAWS_QUICK if quick else DRAWS, seed)
-    if air is not None:
-        yield from air_rows(air, 1 if quick else 4, seed)
+def rows(options: argparse.Namespace) -> list[Row]:
+    """Return the figures of both markets; without a path, of the hospitals alone."""
+    found = list(hospital_rows(DRAWS_QUICK if options.quick else DRAWS, options.seed))
+    if options.air is not None:
+        found += air_rows(options.air, 1 if options.quick else 4, options.seed)
+    return found
 
 
 def hospital_rows(draws: int, seed: int) -> Iterator[Row]:

@@ -1,10 +1,11 @@
-"""Texts and images: what their specifications cost, and how well they find and combine learnwares.
+"""Texts, images, labels, bridges and copies: what specifications cost, find, combine and give away.
 
     python -m bench.kinds [--quick] [--json] [--only PART] [--newsgroups FOLDER] [--images FILE]
 
 ``--newsgroups`` is a folder with the 20 newsgroups in the split by date as ``train.parquet`` and
 ``test.parquet`` (columns ``group``, ``label``, ``text``), ``--images`` an npz file with ``x`` (n, ...) and
-``y`` (n,). With ``--features FOLDER`` rows of texts are kept there between runs, by the hash of the text.
+``y`` (n,), ``--air`` the Parquet file of twelve air-quality stations. With ``--features FOLDER`` rows of
+texts are kept there between runs, by the hash of the text.
 """
 
 from __future__ import annotations
@@ -17,7 +18,14 @@ from pathlib import Path
 
 from bench.report import Row, arguments, show
 
-PARTS = {"text": "_kinds_text", "images": "_kinds_images", "newsgroups": "_kinds_newsgroups"}
+PARTS = {
+    "text": "_kinds_text",
+    "images": "_kinds_images",
+    "newsgroups": "_kinds_newsgroups",
+    "labels": "_kinds_labels",
+    "bridges": "_kinds_bridges",
+    "copies": "_kinds_copies",
+}
 """Each part is a module with a function ``rows(options) -> list[Row]``."""
 
 
@@ -33,6 +41,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=PARTS, help="run one part; may be repeated")
     parser.add_argument("--newsgroups", type=Path, help="folder of the 20 newsgroups")
     parser.add_argument("--images", type=Path, help="npz file of labelled images")
+    parser.add_argument("--air", type=Path, help="Parquet file of twelve air-quality stations")
     parser.add_argument("--features", type=Path, help="folder where the rows of texts are kept")
     parser.add_argument("--draws", type=int, default=3, help="markets that are drawn (default 3)")
     options = parser.parse_args()

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .bridging import Bridge, align, bridge
+    from .bridging import Bridge, align, bridge, bridge_of, fit_bridge
     from .explaining import ColumnShare, Explanation, NoiseFloor, explain, noise_floor
     from .exposing import Exposure, exposure, require_no_copies, without_copies
     from .fit import fit_table, unreduced
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .island import Column, Island
     from .kinds import fit_like, rows_of
     from .labels import ExpectedLoss, Labelled, expected_loss, weigh_labels
+    from .matching import Match, match_columns
     from .merging import fit_chunks, merge
     from .metric import Scale, kernel_cosine, mmd2
     from .mixing import Mix, mix, responsibility
@@ -50,6 +51,7 @@ _HOMES = {
     "Island": "island",
     "Labelled": "labels",
     "Marginals": "rkme",
+    "Match": "matching",
     "Mix": "mixing",
     "NoiseFloor": "explaining",
     "Ranking": "ranking",
@@ -64,10 +66,12 @@ _HOMES = {
     "TypedColumn": "semantic",
     "align": "bridging",
     "bridge": "bridging",
+    "bridge_of": "bridging",
     "check_sketch": "sketch",
     "expected_loss": "labels",
     "explain": "explaining",
     "exposure": "exposing",
+    "fit_bridge": "bridging",
     "fit_chunks": "merging",
     "fit_image": "image",
     "fit_like": "kinds",
@@ -75,6 +79,7 @@ _HOMES = {
     "fit_text": "text",
     "image_features": "image",
     "kernel_cosine": "metric",
+    "match_columns": "matching",
     "merge": "merging",
     "mix": "mixing",
     "mmd2": "metric",
@@ -107,6 +112,7 @@ __all__ = [
     "Island",
     "Labelled",
     "Marginals",
+    "Match",
     "Mix",
     "NoiseFloor",
     "Ranking",
@@ -121,10 +127,12 @@ __all__ = [
     "TypedColumn",
     "align",
     "bridge",
+    "bridge_of",
     "check_sketch",
     "expected_loss",
     "explain",
     "exposure",
+    "fit_bridge",
     "fit_chunks",
     "fit_image",
     "fit_like",
@@ -132,6 +140,7 @@ __all__ = [
     "fit_text",
     "image_features",
     "kernel_cosine",
+    "match_columns",
     "merge",
     "mix",
     "mmd2",

@@ -7,7 +7,7 @@ so many rows lie there that it says nothing about any one of them (as in tables 
 
 With at most one point for ten rows, fitted points are rarely copies; with K near n they are the rule. A row
 far from all others keeps a point for itself at any K (one of 30 points at one outlier in 301 rows), with
-next to no weight: such points are dropped before the rest is published. Nothing
+next to no weight: ``fit_table`` drops such points where it chooses K. Nothing
 here bounds what an attacker with other knowledge may infer; that takes differential privacy.
 """
 
@@ -22,7 +22,7 @@ import numpy.typing as npt
 from skerry.errors import SpecificationError
 
 from .backend import filled
-from .limits import BLOCK_FLOATS_MAX, EXPOSURE_ROWS_MAX
+from .limits import BLOCK_FLOATS_MAX, EXPOSURE_DISTANCES_MAX, EXPOSURE_ROWS_MAX, EXPOSURE_ROWS_MIN
 from .metric import column_scale, squared_distances
 from .rkme import Floats, Rkme
 from .table import marginals_of, read_table, refusal
@@ -81,7 +81,8 @@ def exposure(rkme: Rkme, X: Any, seed: int = 0) -> Exposure:
         raise refusal("X", f"{values.shape[1]} columns, the RKME has {rkme.dimension}")
     scale = column_scale(marginals_of(values))
     rows = filled(scale, values, np.float64)
-    chosen = np.random.default_rng(seed).choice(len(rows), min(len(rows), EXPOSURE_ROWS_MAX), replace=False)
+    sample = min(len(rows), EXPOSURE_ROWS_MAX, max(EXPOSURE_ROWS_MIN, EXPOSURE_DISTANCES_MAX // len(rows)))
+    chosen = np.random.default_rng(seed).choice(len(rows), sample, replace=False)
     own, _ = _nearest(rows[chosen], rows, np.zeros(len(chosen)), skip=chosen)
     neighbour = float(np.median(own)) if len(rows) > 1 else 0.0
     points = scale.embed_rkme(rkme)
@@ -119,11 +120,17 @@ def without_copies(rkme: Rkme, X: Any) -> Rkme:
         ``E-SPEC-COPIES`` when the copies hold more than ``COPIES_WEIGHT_MAX`` of the weight, or X is not
         acceptable.
     """
-    copies = exposure(rkme, X).copies
-    if not len(copies):
-        return rkme
-    if rkme.weights[copies].sum() > COPIES_WEIGHT_MAX:
+    kept = without_light_copies(rkme, X)
+    if kept is rkme:
         require_no_copies(rkme, X)
+    return kept
+
+
+def without_light_copies(rkme: Rkme, X: Any) -> Rkme:
+    """Return the RKME without the points that copy rows, or itself where these hold much of the weight."""
+    copies = exposure(rkme, X).copies
+    if not len(copies) or rkme.weights[copies].sum() > COPIES_WEIGHT_MAX:
+        return rkme
     weights = np.delete(rkme.weights, copies)
     return replace(
         rkme,

@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from .backend import Device, Rows, filled, open_rows
+from .exposing import without_light_copies
 from .island import Island
 from .limits import (
     BLOCK_FLOATS_MAX,
@@ -71,7 +72,8 @@ def fit_table(
         (n, d) array or data frame; missing values are NaN or null and stand at their column's mean in the
         fit, while the marginals keep their rate. Rows of more axes are flattened.
     size
-        The number of points; min(100, n // 10), and at least 1, when None. Never more than there are rows.
+        The number of points; min(100, n // 10), and at least 1, when None, less those that would be copies of
+        lonely rows (:mod:`.exposing`). Never more than there are rows.
     gamma
         The kernel's gamma on raw columns; when None the data's own scale and the median heuristic are
         used, which is right for a specification that any searcher may measure.
@@ -92,6 +94,8 @@ def fit_table(
     """
     table = read_table(X, columns, units)
     rkme = fit_rows(table.values, table.island, size, gamma=gamma, seed=seed, device=device)
+    if size is None:
+        rkme = without_light_copies(rkme, table.values)
     return replace(
         rkme,
         shape=table.shape,

@@ -160,6 +160,12 @@ PICTURE_ISLANDS_MAX: Final = 9
 EXPOSURE_ROWS_MAX: Final = 1_000
 """Rows that the data's own nearest-neighbour distance is taken over; the median's error is about 3 %."""
 
+EXPOSURE_ROWS_MIN: Final = 200
+"""The same for large tables, where the error may be 7 %: a copy is ten times nearer than a neighbour."""
+
+EXPOSURE_DISTANCES_MAX: Final = 20_000_000
+"""Distances that this takes at most before fewer rows are looked at: about 0.2 s for 30 columns."""
+
 # --- Texts and images ------------------------------------------------------------------------------------
 
 TEXT_CHARS_MAX: Final = 10_000
@@ -191,3 +197,7 @@ IMAGE_SIDE_MAX: Final = 16_384
 
 IMAGE_VALUES_AT_ONCE_MAX: Final = 1 << 22
 """Values of the images that are worked on at a time: 16 MiB in float32, and a few such arrays beside it."""
+
+MATCHED_COLUMNS_MAX: Final = 32
+"""Columns of a table that are matched with another's: about 2 s; the descent costs the fourth power of their
+number, 64 took 20 s."""

@@ -39,7 +39,7 @@ def test_what_many_rows_share_is_nobodys() -> None:
 
 def test_the_copy_of_a_lonely_row_is_dropped_with_its_weight_and_answer() -> None:
     rows = np.concatenate([ROWS, [[900, -9000, 9]]])
-    fitted = fit_table(rows, responses=lambda points: points[:, 0])
+    fitted = fit_table(rows, 40, responses=lambda points: points[:, 0])
     copies = exposure(fitted, rows).copies
     assert len(copies) == 1
     kept = without_copies(fitted, rows)
@@ -49,6 +49,10 @@ def test_the_copy_of_a_lonely_row_is_dropped_with_its_weight_and_answer() -> Non
     assert kept.responses is not None
     np.testing.assert_allclose(kept.responses[:, 0], kept.points[:, 0], rtol=1e-6)
     assert without_copies(fit_table(ROWS), ROWS) == fit_table(ROWS)
+    chosen = fit_table(rows, responses=lambda points: points[:, 0])
+    assert len(chosen) == 39  # where the size is not asked for, the copy never comes into being
+    assert chosen.responses is not None
+    assert len(exposure(chosen, rows).copies) == 0
 
 
 @pytest.mark.parametrize("count", [1, 400])

@@ -22,9 +22,10 @@ def png(figure: Any) -> bytes:
 @pytest.mark.parametrize("dimension", [1, 2, 5])
 def test_a_reduced_set_is_drawn_over_its_data(dimension: int) -> None:
     rows = RNG.normal(size=(200, dimension))
-    figure = plot_reduced_set(fit_table(rows), rows)
+    rkme = fit_table(rows)
+    figure = plot_reduced_set(rkme, rows)
     (axis,) = figure.axes
-    assert [len(part.get_offsets()) for part in axis.collections] == [200, 20]
+    assert [len(part.get_offsets()) for part in axis.collections] == [200, len(rkme)]
     assert png(figure).startswith(b"\x89PNG")
 
 
