@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from skerry.client.network import Network
     from skerry.protocol.api import PeerView, Status
 
+WEB: Final = "web"
+"""The mode of a node that is known by its host name, and the end of its bootstrap string."""
 FREE_BYTES_MIN: Final = 2 << 30
 """Below this a cache of packages and a node's database soon fill the disk."""
 PEERS_TRIED_MAX: Final = 8
@@ -113,6 +115,7 @@ def _node(session: Session) -> Iterator[Finding]:
     yield _version(status)
     yield _lease(status)
     yield _port(status)
+    yield from _inspection(status)
     yield from _peers(network)
 
 
@@ -136,12 +139,18 @@ def _lease(status: Status) -> Finding:
 
 
 def _port(status: Status) -> Finding:
-    """Connect to the public address as others do, and hold the certificate against the pin."""
+    """Connect to the public address as others do, and hold the certificate against the pin or the name."""
     from skerry.client.owner import PINNED, connect
+    from skerry.protocol.addresses import host_of
     from skerry.protocol.api import Source
 
+    if not status.bootstrap:
+        return Finding("port", passed=True, found="none is needed: the node says that it cannot be dialled")
     address, _, certificate = status.bootstrap.partition("#")
-    connection = connect(Source(status.node_key, [address], PINNED, certificate), address)
+    source = Source(status.node_key, [address], PINNED, certificate)
+    if certificate == WEB:
+        source = Source(status.node_key, [address], WEB, "", host_of(address))
+    connection = connect(source, address)
     try:
         connection.timeout = PROBE_SECONDS_MAX
         connection.connect()
@@ -153,6 +162,16 @@ def _port(status: Status) -> Finding:
     return Finding(
         "port", passed=True, found=f"{address} answers from this machine with the node's certificate"
     )
+
+
+def _inspection(status: Status) -> Iterator[Finding]:
+    """Say whether a middlebox answered in a peer's place when the node dialled last."""
+    from skerry.protocol.certificates import INSPECTION
+
+    inspected = [trouble for trouble in status.troubles if INSPECTION in trouble]
+    if inspected:
+        todo = "Have the addresses of your peers exempted from TLS inspection, or use a network without it"
+        yield Finding("TLS inspection", passed=False, found=inspected[-1], todo=todo)
 
 
 def _peers(network: Network) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import urllib.error
@@ -16,6 +17,7 @@ from skerry.client.owner import connect
 from skerry.errors import TransportError
 from skerry.package.blobs import BlobStore
 from skerry.protocol.api import DialRequest, Source
+from tests.client.cli.running import skerry
 from tests.node.network.front_server import PASSTHROUGH, REVERSE_PROXY, Authority, free_port, nginx
 from tests.node.processes import HttpError, NodeProcess, eventually, nodes, rkme, specification
 
@@ -128,6 +130,10 @@ def test_a_middlebox_that_reads_along_is_named_and_told_nothing(tmp_path: Path) 
         assert code == "E-UNAVAILABLE-INSPECTED"
         assert "'CN=Example Corp Inspection'" in why
         assert [trouble for trouble in peer.status().troubles if "TLS inspection" in trouble]
+        found = json.loads(skerry("doctor", "--json", "--folder", str(peer.folder)).stdout)["findings"]
+        (finding,) = [one for one in found if one["check"] == "TLS inspection"]
+        assert "Example Corp Inspection" in finding["found"]
+        assert "exempted" in finding["todo"]
         assert "connected" not in watched.said()
         pin = watched.bootstrap.partition("#")[2]
         with pytest.raises(TransportError) as caught:
