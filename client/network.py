@@ -342,6 +342,41 @@ class Network:
         """
         return self._connection.get(f"/checks/{segment(slug)}", api.CheckReport)
 
+    def owner(self, name: str = "") -> api.OwnerView:
+        """Return an owner by id, name or nickname; the node's own without one.
+
+        Raises
+        ------
+        NotFound
+            When the node knows no such owner.
+        """
+        path = f"/owners/{segment(name)}" if name else "/owner"
+        return self._connection.get(path, api.OwnerView)
+
+    def take_charter(self, charter: bytes) -> api.OwnerView:
+        """Give the node a signed charter of its owner; :mod:`skerry.client.charters` makes them."""
+        return self._connection.post("/owner/charter", api.CharterRequest(charter), api.OwnerView)
+
+    def domain_proof(self, owner: str) -> api.DomainProof:
+        """Ask the site in an owner's charter whether it names the owner."""
+        return self._connection.get(f"/owners/{segment(owner)}/domain", api.DomainProof)
+
+    def opinions(self) -> list[api.Opinion]:
+        """Return whom the node's people vouch for, what they block, and their nicknames."""
+        return self._connection.get("/opinions", api.Opinions).opinions
+
+    def think(
+        self,
+        subject: str,
+        *,
+        vouched: bool | None = None,
+        blocked: bool | None = None,
+        nickname: str | None = None,
+    ) -> api.Opinion:
+        """Change what the node thinks of an owner or a learnware; what is None stays."""
+        request = api.OpinionRequest(vouched, blocked, nickname)
+        return self._connection.put(f"/opinions/{segment(subject)}", request, api.Opinion)
+
     @property
     def groups(self) -> Groups:
         """The institutional groups of the node."""

@@ -73,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     init = commands.add_parser("init", help="make keys, certificate and charter in a new folder")
     init.add_argument("--name", default=socket.gethostname(), help="what the institution calls itself")
+    adopt = commands.add_parser("adopt", help="make a new node of an owner that exists already")
+    adopt.add_argument("--charters", type=Path, required=True, help="the owner's charters, exported")
+    adopt.add_argument("--key", type=Path, required=True, help="the owner's key, or its recovery key")
+    adopt.add_argument("--replace", action="store_true", help="end the owner's other node keys")
     serve = commands.add_parser("serve", help="run the node until SIGTERM")
     serve.add_argument("--listen", metavar="HOST:PORT", help="public address; port 0 takes a free one")
     serve.add_argument("--api-listen", metavar="HOST:PORT", help="address of the local API")
@@ -92,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     restore = commands.add_parser("restore", help="make the node of a backup in an empty folder")
     restore.add_argument("file", type=Path, help="what `backup` wrote")
     verify = commands.add_parser("verify", help="check database, cards, blobs and sketches")
-    for command in (init, serve, config, backup, restore, verify):
+    for command in (init, adopt, serve, config, backup, restore, verify):
         command.add_argument("--folder", type=Path, default=_default_folder(), help="the node's folder")
         command.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     return parser
@@ -114,6 +118,17 @@ def _init(options: argparse.Namespace) -> None:
         return
     _say(f"Made {options.name!r} in {folder.root}; its owner id is {keyring.owner.hex()}.")
     _say(f"Keep a copy of {folder.owner_key} and {folder.recovery_key} elsewhere.")
+
+
+def _adopt(options: argparse.Namespace) -> None:
+    from .keys import adopt
+
+    folder = Folder(options.folder.absolute())
+    keyring = adopt(folder, options.charters, options.key, replace=options.replace)
+    if options.json:
+        _print_json(Initialised(keyring.owner.hex(), keyring.signer.public_key.hex(), str(folder.root)))
+        return
+    _say(f"Made a node of {keyring.owner.hex()} in {folder.root}.")
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -214,6 +229,7 @@ def _verify(options: argparse.Namespace) -> None:
 
 _COMMANDS: Final = {
     "init": _init,
+    "adopt": _adopt,
     "serve": _serve,
     "config": _config,
     "backup": _backup,

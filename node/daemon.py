@@ -39,6 +39,7 @@ from .api.groups import GroupRoutes, SourceRoutes
 from .api.metrics import Metrics
 from .api.network import NetworkRoutes
 from .api.operating import OperatingRoutes
+from .api.owner import OwnerRoutes
 from .api.problems import problems
 from .api.publishing import PublishingRoutes
 from .api.searching import SearchRoutes
@@ -57,6 +58,7 @@ from .network.listening import address_of, bind, serving
 from .network.ranges import Ranges
 from .network.transport import Transport
 from .network.ways import Proxies
+from .owners import OwnerService
 from .progress import Progress
 from .publishing import Publisher
 from .search.index import CardIndex
@@ -172,6 +174,7 @@ class Node:
             index=self._index,
             mark=folder.incarnation,
         )
+        self._owners = self._new_owners()
         cache = BlobStore(folder.cache)
         self._ranges = Ranges(
             self._driver,
@@ -203,6 +206,7 @@ class Node:
         async with asyncio.TaskGroup() as group:
             driving = group.create_task(self._driver.run())
             await self._groups.start()
+            await self._owners.start()
             tending = group.create_task(self._groups.run(self._config.groups.invites))
             async with serving(self._public_application(), self._public, self._front.context), self._on_lan():
                 await self._serve_api(announce, stop)
@@ -267,6 +271,17 @@ class Node:
             self._front.bootstrap,
         )
 
+    def _new_owners(self) -> OwnerService:
+        return OwnerService(
+            self._keyring,
+            self._folder.charters,
+            state=self._state,
+            driver=self._driver,
+            store=self._store,
+            directory=self._directory,
+            index=self._index,
+        )
+
     def _new_search(self) -> SearchService:
         return SearchService(
             self._keyring.owner,
@@ -302,6 +317,7 @@ class Node:
                 *OperatingRoutes(self._audit, self._progress).routes(),
                 *WhyRoutes(self._driver).routes(),
                 *TokenRoutes(tokens, self._audit).routes(),
+                *OwnerRoutes(self._owners, self._audit).routes(),
                 *GroupRoutes(self._groups.service, self._audit).routes(),
                 *SourceRoutes(self._index, self._groups.sources).routes(),
             ),
@@ -347,9 +363,11 @@ class Node:
     def _told(self, event: events.Event) -> None:
         """Let those who listen to events know of peers that come and go."""
         match event:
-            case events.Connected(peer=key):
+            case events.Connected(peer=key, record=record):
+                self._directory.met(key, record)
                 self._progress.tell("peer", key.hex(), "connected")
             case events.Disconnected(peer=key):
+                self._directory.parted(key)
                 self._progress.tell("peer", key.hex(), "disconnected")
             case events.ConnectFailed(target):
                 name = target if isinstance(target, str) else target.hex()

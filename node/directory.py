@@ -38,9 +38,13 @@ class Directory:
     def __init__(self, here: Source | None = None) -> None:
         self._here = here
         self.nodes: dict[bytes, NodeRecord] = {}
+        self._met: dict[bytes, NodeRecord] = {}
+        """Connected nodes, by the record that they showed: whether others reach them is not known yet."""
         self.heads: dict[tuple[bytes, bytes], Head] = {}
         """By (scope, node key)."""
         self._names: dict[bytes, str] = {}
+        self.nicknames: dict[bytes, str] = {}
+        """What this node's people call owners, in place of what they call themselves."""
 
     def apply(self, operation: effects.StoreOperation) -> None:
         """Take in what was stored."""
@@ -58,9 +62,21 @@ class Directory:
             case _:
                 pass
 
+    def met(self, node_key: bytes, record: bytes) -> None:
+        """Take note of a connected node."""
+        self._met[node_key] = NODE_RECORD.decode(open_envelope(record).body)
+
+    def parted(self, node_key: bytes) -> None:
+        """Take note that a node is connected no more."""
+        self._met.pop(node_key, None)
+
     def name(self, owner: bytes) -> str:
         """Return what the owner calls itself: a claim, to be shown with the id; empty when not known."""
-        return self._names.get(owner, "")
+        return self.nicknames.get(owner) or self._names.get(owner, "")
+
+    def owners(self) -> list[bytes]:
+        """Return all owners that are known."""
+        return list(self._names)
 
     def owners_called(self, wanted: str) -> list[bytes]:
         """Return the owners with an id or a name, whatever its case."""
@@ -72,7 +88,8 @@ class Directory:
 
     def sources(self, node_keys: Iterable[bytes]) -> list[Source]:
         """Return how to reach those of the nodes whose record is known."""
-        known = [self.nodes[key] for key in sorted(node_keys) if key in self.nodes]
+        found = [self.nodes.get(key, self._met.get(key)) for key in sorted(node_keys)]
+        known = [record for record in found if record is not None]
         return [source for record in known for source in self._sources(record)]
 
     def hidden(self, node_key: bytes) -> bool:

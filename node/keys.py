@@ -23,9 +23,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from skerry.errors import ConfigError, SkerryError
-from skerry.protocol.charter import ROLE_PUBLISH, ROLE_SERVE, NodeKey, new_charter, owner_id
+from skerry.protocol.charter import ROLE_PUBLISH, ROLE_SERVE, NodeKey, new_charter, next_charter, owner_id
 from skerry.protocol.envelope import open_envelope
 from skerry.protocol.signing import Signer
+from skerry.protocol.trust import verify_chain
 
 from .folder import folder_error, write_private
 from .limits import NODE_KEY_DAYS
@@ -73,11 +74,7 @@ def initialise(folder: Folder, name: str) -> Keyring:
     now = dt.datetime.now(dt.UTC)
     owner, recovery, node, tls = (Ed25519PrivateKey.generate() for _ in range(4))
     charter = _first_charter(name, Signer(owner), Signer(recovery), Signer(node), int(now.timestamp()))
-    try:
-        folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.keys.mkdir(mode=0o700)
-    except OSError as error:
-        raise folder_error(folder.root, error) from error
+    _make_folders(folder)
     for path, key in (
         (folder.owner_key, owner),
         (folder.recovery_key, recovery),
@@ -89,6 +86,76 @@ def initialise(folder: Folder, name: str) -> Keyring:
     # The charter comes last: a folder without it holds no node yet.
     write_private(folder.charters, msgspec.msgpack.encode([charter]))
     return read_keyring(folder)
+
+
+def adopt(folder: Folder, charters: Path, owner_key: Path, *, replace: bool) -> Keyring:
+    """Make a new node of an owner that exists already: for a second machine, or after a lost one.
+
+    Parameters
+    ----------
+    folder
+        Where the node is to be.
+    charters
+        The owner's charter chain, as ``skerry owner show --export`` writes it on any node that knows the
+        owner.
+    owner_key
+        The owner's key, or its recovery key; it is read and not copied.
+    replace
+        Whether the owner's other node keys end: after a lost disk or a stolen key.
+
+    Raises
+    ------
+    ConfigError
+        ``E-CONFIG-EXISTS``, ``E-CONFIG-CHARTERS``, ``E-CONFIG-KEYFILE``, or ``E-CONFIG-ADOPT`` when the key
+        does not sign for that owner.
+    """
+    _require_empty(folder)
+    now = dt.datetime.now(dt.UTC)
+    issued, chain = int(now.timestamp()), _read_chain(charters)
+    signer, node, tls = read_key(owner_key), Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    entry = NodeKey(
+        Signer(node).public_key, (ROLE_PUBLISH, ROLE_SERVE), issued, issued + NODE_KEY_DAYS * 86400
+    )
+    try:
+        trust = verify_chain(chain, issued)
+        others = () if replace else trust.charter.node_keys
+        newest = max(issued, trust.charter.issued)
+        envelope = next_charter(trust.envelope, [signer], issued=newest, node_keys=(*others, entry))
+    except SkerryError as error:
+        raise ConfigError(
+            "The node cannot be made for this owner",
+            where=str(owner_key),
+            why=error.why or error.what,
+            todo="Give the owner's present key, or its recovery key, and its newest charters.",
+            code="E-CONFIG-ADOPT",
+        ) from error
+    _make_folders(folder)
+    _write_key(folder.node_key, node)
+    _write_key(folder.tls_key, tls)
+    write_private(folder.tls_certificate, make_certificate(tls, now))
+    write_private(folder.charters, msgspec.msgpack.encode([*chain, envelope.to_bytes()]))
+    return read_keyring(folder)
+
+
+def _read_chain(path: Path) -> list[bytes]:
+    try:
+        return msgspec.msgpack.decode(path.read_bytes(), type=list[bytes])
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError(
+            "The charters cannot be read",
+            where=str(path),
+            why=str(error),
+            todo="Write them with `skerry owner show OWNER --export FILE` on a node that knows the owner.",
+            code="E-CONFIG-CHARTERS",
+        ) from error
+
+
+def _make_folders(folder: Folder) -> None:
+    try:
+        folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.keys.mkdir(mode=0o700)
+    except OSError as error:
+        raise folder_error(folder.root, error) from error
 
 
 def read_keyring(folder: Folder) -> Keyring:

@@ -322,3 +322,8 @@ BACKUP_MEMBERS_MAX: Final = 10_000_000
 
 SUPERSEDED_SECONDS: Final = 90 * 86400
 """How long the blobs of a version that was replaced stay fetchable: a hit pins its card's hash."""
+DOMAIN_SECONDS_MAX: Final = 10.0
+"""Longest time that a domain may take to show whose it is."""
+
+DOMAIN_FILE_BYTES_MAX: Final = 64 * KIB
+"""Part of such a file that is read: a thousand ids."""

@@ -20,6 +20,7 @@ from . import (
     doctor,
     exchange,
     groups,
+    identity,
     keeping,
     operator,
     owner,
@@ -62,6 +63,10 @@ group: typer.Typer = typer.Typer(
     help="Institutional groups: who shares what with whom.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(group, name="group")
+who = typer.Typer(
+    help="Who you are to others, and what you think of them.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(who, name="owner")
 
 cache: typer.Typer = typer.Typer(help="What was fetched.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(cache, name="cache")
@@ -108,6 +113,22 @@ for _group_verb in (
 ):
     command(group)(_group_verb)
 command(group, "list")(groups.list_groups)
+for owner_verb in (
+    identity.show,
+    identity.rotate,
+    identity.recover,
+    identity.profile,
+    identity.apply,
+    identity.adopt,
+    identity.domain,
+    identity.vouch,
+    identity.block,
+    identity.nickname,
+    identity.opinions,
+):
+    command(who)(owner_verb)
+command(who, "add-node")(identity.add_node)
+command(who, "revoke-node")(identity.revoke_node)
 command(config, "get")(service.config_get)
 command(spec, "show")(owner.show_specification)
 command(token, "list")(tokens.list_tokens)

@@ -59,7 +59,7 @@ def members(session: Session, group: GroupArgument) -> None:
         )
         for member in found
     ]
-    columns = ("#id", "name", "role", "invited by", "#last seen")
+    columns = ("#id", "name", "#role", "invited by", "#last seen")
     session.show(view, table(columns, rows), "\n".join(member.owner for member in found))
     if any(member.admitted_until for member in found):
         session.note("* admitted by a registrar; the next roster takes it up")

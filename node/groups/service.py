@@ -142,7 +142,7 @@ class GroupService:
             raise BadRequest(
                 "A group cannot be called that",
                 where=repr(request.name),
-                why=error.why,
+                why="it is empty, or longer than 80 characters",
                 todo="Choose a name of 1 to 80 characters.",
                 code="E-GROUP-NAME",
             ) from error

@@ -59,14 +59,19 @@ class Sources:
         return [self._with_token(source) for source in self._directory.sources(keys)]
 
     async def _gather(self, keys: Collection[bytes]) -> None:
-        """Connect to the nodes whose tokens are missing, and wait a little for them."""
-        for key in keys:
-            record = self._state.node_records().get(key)
-            if not self._token(key) and key not in self._transport.connections and record is not None:
-                self._transport.connect(key, record.raw)
+        """Connect to the nodes whose tokens are missing, and wait a little for one of them.
+
+        A node's record may come later than its card, by way of other members.
+        """
+        dialled: set[bytes] = set()
         for _ in range(round(SOURCE_READY_SECONDS_MAX / SOURCE_POLL_SECONDS)):
             if any(map(self._token, keys)):
                 return
+            for key in keys:
+                record = self._state.node_records().get(key)
+                if record is not None and key not in dialled and key not in self._transport.connections:
+                    dialled.add(key)
+                    self._transport.connect(key, record.raw)
             await asyncio.sleep(SOURCE_POLL_SECONDS)
 
     def _token(self, key: bytes) -> bytes:

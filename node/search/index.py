@@ -74,6 +74,8 @@ class CardIndex:
         self._changes: dict[bytes, Change] = {}
         self._hidden: set[int] = set()
         """Rows that are held, but not shown."""
+        self._blocked: list[int] = []
+        """Codes of the owners and the ids whose cards are not shown."""
 
     # Following the state machine.
 
@@ -125,7 +127,7 @@ class CardIndex:
     def newest(self, card_id: bytes) -> Entry | None:
         """Return the highest version of a learnware; of equal ones that with the smaller hash."""
         rows = [row for row in self.columns.by_id.rows(code(card_id)) if self._newest[row]]
-        rows = [row for row in rows if row not in self._hidden]
+        rows = [row for row in rows if row not in self._hidden and not self._is_blocked(row)]
         entries = [entry for entry in self.entries(rows) if entry.card.id == card_id]
         return entries[0] if entries else None
 
@@ -149,7 +151,16 @@ class CardIndex:
         """Return which rows hold the newest version of a learnware."""
         mask: Mask = self.columns.live & self._newest[: self.columns.size]
         mask[list(self._hidden)] = False
+        if self._blocked:
+            blocked = np.array(self._blocked, np.uint64)
+            for name in ("owner", "id"):
+                mask &= ~np.isin(self.columns[name], blocked)
         return mask
+
+    def block(self, subjects: Iterable[bytes]) -> None:
+        """Show no cards of these owners, and none with these ids."""
+        self._blocked = [code(subject) for subject in subjects]
+        self.changes += 1
 
     def hide(self, hashes: Collection[bytes]) -> None:
         """Hide these cards, and show all others: what breaks its group's policy is held, but not found."""
@@ -236,6 +247,9 @@ class CardIndex:
     def _places_of(self, row: int) -> set[Place]:
         numbers = {int(self.columns["place"][row]), *self._also_in.get(row, ())}
         return {self._places[number] for number in numbers}
+
+    def _is_blocked(self, row: int) -> bool:
+        return any(int(self.columns[name][row]) in self._blocked for name in ("owner", "id"))
 
     def _row(self, digest: bytes) -> int | None:
         rows = self.columns.by_hash.rows(code(digest))

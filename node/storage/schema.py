@@ -23,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION: Final = "0007"
+REVISION: Final = "0008"
 """The newest migration; a database at this revision needs none."""
 
 metadata: Final = MetaData()
@@ -172,4 +172,13 @@ audiences = Table(
     metadata,
     Column("slug", String, primary_key=True),
     Column("scope", LargeBinary(32), primary_key=True, comment="a group for which the package is kept"),
+)
+
+opinions = Table(
+    "opinions",
+    metadata,
+    Column("subject", String, primary_key=True, comment="id of an owner or a card, hexadecimal"),
+    Column("vouched", Boolean, nullable=False),
+    Column("blocked", Boolean, nullable=False),
+    Column("nickname", String, nullable=False),
 )

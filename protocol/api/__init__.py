@@ -33,6 +33,12 @@ Routes (all below ``/api/v1``; a bearer token of the scope in brackets; each sco
 ``POST /tokens``            admin      :class:`TokenRequest` -> :class:`TokenGrant`
 ``DELETE /tokens/NAME``     admin      -> :class:`Tokens`
 ``GET  /audit``             admin      :class:`AuditQuery` -> :class:`Audit`
+``GET  /owner``             search     -> :class:`OwnerView` of this node's owner
+``POST /owner/charter``     admin      :class:`CharterRequest` -> :class:`OwnerView`
+``GET  /owners/O``          search     -> :class:`OwnerView`
+``GET  /owners/O/domain``   search     -> :class:`DomainProof`
+``GET  /opinions``          search     -> :class:`Opinions`
+``PUT  /opinions/SUBJECT``  admin      :class:`OpinionRequest` -> :class:`Opinion`
 ``GET  /groups``            search     -> :class:`Groups`
 ``POST /groups``            admin      :class:`CreateGroupRequest` -> :class:`Members`
 ``POST /groups/join``       admin      :class:`JoinRequest` -> :class:`Members`
@@ -89,6 +95,15 @@ from .operating import (
     WhyQuery,
     WhyReason,
 )
+from .owner import (
+    CharterRequest,
+    DomainProof,
+    NodeKeyView,
+    Opinion,
+    OpinionRequest,
+    Opinions,
+    OwnerView,
+)
 from .publishing import (
     BlobReceipt,
     CheckReport,
@@ -108,11 +123,13 @@ __all__ = [
     "AuditQuery",
     "BlobReceipt",
     "CardView",
+    "CharterRequest",
     "CheckReport",
     "CheckResult",
     "Coverage",
     "CreateGroupRequest",
     "DialRequest",
+    "DomainProof",
     "Endpoint",
     "Event",
     "EventsQuery",
@@ -130,6 +147,11 @@ __all__ = [
     "MemberView",
     "Members",
     "MixView",
+    "NodeKeyView",
+    "Opinion",
+    "OpinionRequest",
+    "Opinions",
+    "OwnerView",
     "PageQuery",
     "PeerView",
     "Peers",

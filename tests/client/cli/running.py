@@ -34,7 +34,10 @@ SECONDS_MAX = 60
 
 _SURROUNDINGS = {"COLUMNS": "80", "OMP_NUM_THREADS": "1"}
 _CHANGING = (
+    (re.compile(r"skerry-invite-1\.[\w-]+"), "<invite>"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<hash>"),
+    (re.compile(r"^[0-9a-f]{8}(?=  )", re.MULTILINE), "<ident>"),
+    (re.compile(r"\bleft [0-9a-f]{8}\b"), "left <ident>"),
     (re.compile(r"\b\d+\.\d{3,}(e-?\d+)?\b"), "<number>"),
     (re.compile(r"\b\d\.\de[+-]\d\d\b"), "<number>"),
     (re.compile(r"\bsandbox [AB]\b"), "sandbox <level>"),
