@@ -51,6 +51,7 @@ from .directory import Directory
 from .driver import Driver
 from .folder import write_private
 from .groups.parts import GroupParts
+from .groups.sources import token_of
 from .keys import read_keyring
 from .limits import DRAIN_SECONDS_MAX
 from .network.front import front_of
@@ -386,7 +387,9 @@ class Node:
     def _served(self, request: web.Request, root: bytes, size: int) -> None:
         """Count, write down and tell that a part of a blob was sent."""
         self._metrics.served(size)
-        self._audit.fetched(request.remote or "", root.hex())
+        token = token_of(request.headers.get("Authorization", ""))
+        owner = self._state.tokens().bearer(token, time.time())
+        self._audit.fetched(owner.hex() if owner else f"address {request.remote}", root.hex())
         self._progress.tell("transfer", root.hex(), "served", size, size)
 
     def _fetched(self, root: bytes, size: int) -> None:

@@ -17,6 +17,7 @@ from skerry.node.limits import (
     KEEPALIVE_SECONDS,
     LISTEN_BACKLOG,
     REQUEST_HEADER_BYTES_MAX,
+    SENDING_STALLED_SECONDS_MAX,
     STOP_HANDSHAKES_SECONDS,
     STOP_POLL_SECONDS,
     STOP_REQUESTS_SECONDS,
@@ -39,7 +40,7 @@ def bind(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=LISTEN_BACKLOG)
+        listening = socket.create_server((host, port), family=family, backlog=LISTEN_BACKLOG)
     except OSError as error:
         raise TransportError(
             "The node cannot listen on this address",
@@ -48,6 +49,11 @@ def bind(host: str, port: int) -> socket.socket:
             todo="Stop the program that uses the port, or choose another with --listen or in config.toml.",
             code="E-TRANSPORT-LISTEN",
         ) from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Accepted sockets inherit it: the kernel ends a connection whose other side has stopped reading.
+        milliseconds = int(1000 * SENDING_STALLED_SECONDS_MAX)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+    return listening
 
 
 def address_of(listening: socket.socket) -> str:
