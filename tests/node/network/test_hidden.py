@@ -23,10 +23,10 @@ PACKAGE = bytes(range(256)) * 4000
 HIDDEN = {"SKERRY_NODE__DIALABLE": "false"}
 
 
-@pytest.fixture
-def network(tmp_path: Path) -> Iterator[tuple[list[NodeProcess], PublishReceipt]]:
-    """Give a public node, a hidden owner, a hidden searcher, and what the owner published."""
-    with nodes(tmp_path, "Public", "Owner", "Searcher") as made:
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[NodeProcess], PublishReceipt]]:
+    """Give all tests in turn a public node, a hidden owner, a hidden searcher, and what was published."""
+    with nodes(tmp_path_factory.mktemp("hidden"), "Public", "Owner", "Searcher") as made:
         public, owner, searcher = made
         public.start()
         for node in (owner, searcher):
@@ -93,9 +93,6 @@ def test_only_what_a_hidden_nodes_live_cards_name_is_relayed(
     assert _get(address, f"/relay/{public.status().node_key}/blob/{root}")[0] == 404
     unpublished = owner.upload(b"not published").root
     assert _get(address, f"/relay/{key}/blob/{unpublished}")[0] == 404
-    owner.withdraw("ward")
-    eventually("gone", lambda: public.status().cards == 0)
-    assert _get(address, f"/relay/{key}/blob/{root}")[0] == 404
 
 
 def test_a_relay_sends_on_no_leaf_that_is_not_the_named_one(
@@ -118,6 +115,14 @@ def test_a_relay_sends_on_no_leaf_that_is_not_the_named_one(
         fetch(BlobStore(tmp_path / "cache"), root, size, sources)
     assert public.process is not None
     assert public.process.poll() is None
+
+
+def test_what_was_withdrawn_is_relayed_no_more(network: tuple[list[NodeProcess], PublishReceipt]) -> None:
+    (public, owner, _), receipt = network
+    address, key = public.bootstrap.partition("#")[0], owner.status().node_key
+    owner.withdraw("ward")
+    eventually("gone", lambda: public.status().cards == 0)
+    assert _get(address, f"/relay/{key}/blob/{receipt.card.package}")[0] == 404
 
 
 def test_the_budget_refills_with_time() -> None:
