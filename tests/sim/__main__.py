@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=20, help="how many seeds (default 20)")
     parser.add_argument("--first", type=int, default=0, help="the first seed (default 0)")
     parser.add_argument("--nodes", type=int, default=200, help="nodes of each network (default 200)")
-    parser.add_argument("--seconds", type=float, default=9.0, help="virtual seconds of faults (default 9)")
+    parser.add_argument("--seconds", type=float, default=8.0, help="virtual seconds of faults (default 8)")
     options = parser.parse_args()
     started = time.perf_counter()
     for seed in range(options.first, options.first + options.seeds):

@@ -25,7 +25,7 @@ GROUPS_AT_SECONDS = 4.0
 PUT_OUT_AT_SECONDS = 7.0
 """When members that replay old rosters are put out."""
 ACTIONS_PER_SECOND_MIN = 0.5
-NODES_PER_ACTION = 50
+NODES_PER_ACTION = 100
 """Every second one of so many nodes does something, or something is done to it."""
 LYING_PART = 8
 """One node in so many is of each kind of the plan."""

@@ -13,7 +13,7 @@ from tests.sim.run import Run, fails, shrink
 
 SEEDS = range(20)
 NODES = 200
-SECONDS = 9.0
+SECONDS = 8.0
 
 
 @pytest.mark.timeout(300)
