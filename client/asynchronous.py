@@ -18,6 +18,7 @@ from .publishing import Words
 
 if TYPE_CHECKING:
     from skerry.reuse import Learnware
+    from skerry.spec import Bridge, Rkme
 
     from .cache import Cache
     from .fetch import Progress
@@ -103,6 +104,14 @@ class AsyncNetwork:
     async def withdraw(self, slug: str) -> api.PublishReceipt:
         """Take a learnware of the node out of the market; see :meth:`Network.withdraw`."""
         return await asyncio.to_thread(self._network.withdraw, slug)
+
+    async def bridges(self, searcher: Rkme, owner: Rkme) -> list[tuple[str, Bridge]]:
+        """Return published bridges; see :meth:`Network.bridges`."""
+        return await asyncio.to_thread(self._network.bridges, searcher, owner)
+
+    async def publish_bridge(self, bridge: Bridge, searcher: Rkme, owner: Rkme) -> api.BridgeView:
+        """Publish a bridge; see :meth:`Network.publish_bridge`."""
+        return await asyncio.to_thread(self._network.publish_bridge, bridge, searcher, owner)
 
     async def learnwares(self) -> list[api.CardView]:
         """Return the node's own live learnwares."""

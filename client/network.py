@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from skerry.errors import NotFound, Unavailable
 from skerry.protocol import api
 
-from . import labels, remote
+from . import bridges, labels, remote
 from .cache import Cache
 from .connection import Absent, Connection, find, segment
 from .fetch import Progress, no_progress
@@ -32,7 +32,7 @@ from .publishing import Draft, Words, drafted, upload
 from .requirements import CARD_ID, Requirement, is_file, requirement
 
 if TYPE_CHECKING:
-    from skerry.spec import ExpectedLoss
+    from skerry.spec import Bridge, ExpectedLoss, Rkme
 
 
 class Where(TypedDict, total=False):
@@ -325,6 +325,20 @@ class Network:
             When the node has no such learnware.
         """
         return self._connection.delete(f"/learnwares/{segment(slug)}", api.PublishReceipt)
+
+    def bridges(self, searcher: Rkme, owner: Rkme) -> list[tuple[str, Bridge]]:
+        """Return the bridges that institutions published from one table to another, with who found each."""
+        return bridges.known_bridges(self._connection, searcher, owner)
+
+    def publish_bridge(self, bridge: Bridge, searcher: Rkme, owner: Rkme) -> api.BridgeView:
+        """Publish a bridge that :func:`skerry.spec.fit_bridge` found, signed by the node, for all to use.
+
+        Raises
+        ------
+        Refused
+            ``E-BRIDGE`` when others would refuse it.
+        """
+        return bridges.publish_bridge(self._connection, bridge, searcher, owner)
 
     def learnwares(self) -> list[api.CardView]:
         """Return the node's own live learnwares."""

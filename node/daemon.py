@@ -35,6 +35,7 @@ from skerry.protocol.state import State
 
 from .alarms import Alarms
 from .api.application import LocalApi
+from .api.bridges import BridgeRoutes
 from .api.groups import GroupRoutes, SourceRoutes
 from .api.metrics import Metrics
 from .api.network import NetworkRoutes
@@ -46,6 +47,7 @@ from .api.searching import SearchRoutes
 from .api.tokens import TokenBook, TokenRoutes
 from .api.why import WhyRoutes
 from .audit import AuditLog
+from .bridges import BridgeBook
 from .config import parse_address
 from .directory import Directory
 from .driver import Driver
@@ -76,6 +78,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
+
+    from skerry.protocol.snapshot import Snapshot
 
     from .config import Config
     from .folder import Folder
@@ -154,7 +158,9 @@ class Node:
         self._directory = Directory(self._front.source(self._keyring.signer.public_key))
         self._sketches = Sketches(folder.sketches)
         self._alarms = Alarms()
-        self._state = self._new_state()
+        snapshot = self._store.read()
+        records = dict(snapshot.records)
+        self._state = self._new_state(snapshot)
         self._driver = Driver(self._state, self._store, self._delivered, self._stored, self._told)
         self._transport = Transport(
             self._driver,
@@ -176,6 +182,7 @@ class Node:
             mark=folder.incarnation,
         )
         self._owners = self._new_owners()
+        self._bridges = BridgeBook(self._keyring, self._state, self._directory, self._driver, records)
         cache = BlobStore(folder.cache)
         self._ranges = Ranges(
             self._driver,
@@ -317,6 +324,7 @@ class Node:
                 *PublishingRoutes(self._view, publisher, self._audit).routes(),
                 *OperatingRoutes(self._audit, self._progress).routes(),
                 *WhyRoutes(self._driver).routes(),
+                *BridgeRoutes(self._bridges).routes(),
                 *TokenRoutes(tokens, self._audit).routes(),
                 *OwnerRoutes(self._owners, self._audit).routes(),
                 *GroupRoutes(self._groups.service, self._audit).routes(),
@@ -326,9 +334,8 @@ class Node:
             progress=self._progress,
         )
 
-    def _new_state(self) -> State:
+    def _new_state(self, snapshot: Snapshot) -> State:
         """Return the state machine as of what the disk holds."""
-        snapshot = self._store.read()
         keyring = self._keyring
         known: list[effects.StoreOperation] = [
             *(effects.PutCharters(owner, chains) for owner, chains in snapshot.chains.items()),
@@ -381,6 +388,7 @@ class Node:
         self._directory.apply(operation)
         self._alarms.stored(operation)
         self._groups.stored(operation)
+        self._bridges.stored(operation)
         if isinstance(operation, effects.DropCatalogue):
             self._sketches.submit(self._index.drop((operation.scope, operation.node_key)))
 

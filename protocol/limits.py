@@ -516,3 +516,6 @@ ADDRESSES_REMEMBERED = 4096
 
 ANNOUNCED_HEAD_WORK = 16.0
 """Units of work that an announced head costs its announcer: no honest network has 125 a second."""
+
+BRIDGE_PLANKS_MAX = 256
+"""Columns of a published bridge: 8 KiB, an eighth of an envelope. Tables with more have no bridge."""

@@ -29,6 +29,8 @@ Routes (all below ``/api/v1``; a bearer token of the scope in brackets; each sco
 ``POST /learnwares``        publish    :class:`PublishRequest` -> :class:`PublishReceipt`
 ``DELETE /learnwares/SLUG`` publish    -> :class:`PublishReceipt`
 ``POST /peers``             admin      :class:`DialRequest` -> :class:`Peers`
+``GET  /bridges``           search     :class:`BridgeQuery` -> :class:`Bridges`
+``POST /bridges``           publish    :class:`BridgeRequest` -> :class:`Bridges`, the one that was made
 ``GET  /tokens``            admin      -> :class:`Tokens`
 ``POST /tokens``            admin      :class:`TokenRequest` -> :class:`TokenGrant`
 ``DELETE /tokens/NAME``     admin      -> :class:`Tokens`
@@ -59,6 +61,7 @@ body. Every error is :class:`Problem` with a real status code. Answers to GET ca
 ``If-None-Match`` an unchanged one is a short 304.
 """
 
+from .bridges import BridgeQuery, BridgeRequest, Bridges, BridgeView, PlankView
 from .cards import CardView, Source, Sources
 from .common import API_PREFIX, ENDPOINT_FILE, Endpoint, PageQuery, Problem
 from .groups import (
@@ -122,6 +125,10 @@ __all__ = [
     "AuditEntry",
     "AuditQuery",
     "BlobReceipt",
+    "BridgeQuery",
+    "BridgeRequest",
+    "BridgeView",
+    "Bridges",
     "CardView",
     "CharterRequest",
     "CheckReport",
@@ -155,6 +162,7 @@ __all__ = [
     "PageQuery",
     "PeerView",
     "Peers",
+    "PlankView",
     "PolicyRequest",
     "PolicyView",
     "Problem",
