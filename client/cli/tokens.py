@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +14,14 @@ from .session import Session
 
 if TYPE_CHECKING:
     from skerry.protocol.api import AuditEntry
+
+
+class Allowed(StrEnum):
+    """What a token allows, each with all before it."""
+
+    SEARCH = "search"
+    PUBLISH = "publish"
+    ADMIN = "admin"
 
 
 def list_tokens(session: Session) -> None:
@@ -28,19 +37,10 @@ def list_tokens(session: Session) -> None:
 def make(
     session: Session,
     name: Annotated[str, typer.Argument(help="What the token is for, such as prometheus.")],
-    scope: Annotated[str, typer.Option(help="What it allows: search, publish or admin.")] = "search",
+    scope: Annotated[Allowed, typer.Option(help="What it allows.")] = Allowed.SEARCH,
 ) -> None:
     """Make a token that holds until it is revoked, for a program that cannot read api.json."""
-    import msgspec
-
-    from skerry.protocol.api import Scope
-
-    try:
-        wanted = msgspec.convert(scope, Scope)
-    except msgspec.ValidationError as error:
-        allowed = ", ".join(get_args(Scope))
-        raise typer.BadParameter(f"{scope!r} is not one of {allowed}", param_hint="--scope") from error
-    grant = session.operator().make_token(name, wanted)
+    grant = session.operator().make_token(name, scope.value)
     session.note("It is shown this once.")
     session.show(grant, grant.token, grant.token)
 
