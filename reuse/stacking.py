@@ -12,10 +12,13 @@ Rules of this file:
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Self
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import GridSearchCV
@@ -28,7 +31,7 @@ from skerry.spec.kinds import rows_of
 from skerry.spec.rkme import Rkme
 
 from .base import Reuser, class_union, is_classifying, labels_needed
-from .inputs import Array
+from .inputs import Array, is_text
 from .learnware import Floats, Learnware
 from .limits import FOLDS_MIN, PROBABILITY_FLOOR
 
@@ -58,10 +61,11 @@ class Stacked(Reuser):
         rows, labels = self._start(X, y)
         if is_classifying(self):
             self.classes_: Array = np.unique(labels)
-        model = linear_model(labels, classify=is_classifying(self))
-        scaler = StandardScaler() if self._scaled(rows) else "passthrough"
-        pipeline = make_pipeline(SimpleImputer(keep_empty_features=True), scaler, model)
-        self.model_: Any = pipeline.fit(self._features(rows), labels)
+        self._prepare(rows)
+        steps: list[Any] = [linear_model(labels, classify=is_classifying(self))]
+        if self._scaled(rows):
+            steps = [SimpleImputer(keep_empty_features=True), StandardScaler(), *steps]
+        self.model_: Any = make_pipeline(*steps).fit(self._features(rows), labels)
         return self
 
     def __sklearn_tags__(self) -> Tags:
@@ -69,7 +73,11 @@ class Stacked(Reuser):
         tags.target_tags.required = True
         return tags
 
-    def _features(self, rows: Array) -> Floats:
+    def _prepare(self, rows: Array) -> None:
+        """Learn what ``_features`` needs of the labelled rows."""
+
+    def _features(self, rows: Array) -> Any:
+        """Return the features of rows, (n, features), dense or sparse."""
         raise NotImplementedError
 
     def _scaled(self, rows: Array) -> bool:  # noqa: ARG002 - one signature
@@ -111,8 +119,9 @@ class FeatureAugment(Stacked):
     """A linear model on the searcher's columns augmented by the learnwares' answers.
 
     The reuse of a model's output as a feature is described in Tan, Liu, Bi, Tan, Zhou et al., "Beimingwu: A
-    learnware dock system", KDD 2024. Texts and images have no columns; the features that their specification
-    is made of stand for them, and hundreds of those leave room for one pooled answer of all learnwares only.
+    learnware dock system", KDD 2024. Texts have no columns: the words of the labelled ones stand for them, by
+    tf-idf. Of images the features of their specification do. Such columns are many, and labels few, so
+    that classifiers add one pooled answer of all learnwares and no column is brought to spread 1.
 
     Parameters
     ----------
@@ -120,39 +129,59 @@ class FeatureAugment(Stacked):
         The learnwares, or hits of a search.
     """
 
-    def _features(self, rows: Array) -> Floats:
-        like = self._specified()
-        if like is None or like.kind == "table":
-            if rows.ndim != 2:
-                raise SpecificationError(
-                    "Texts and images can be augmented only by the features of a specification",
-                    why="no learnware has a specification of texts or images",
-                    todo="Use Stacking",
-                    code="E-REUSE-TABLE",
-                )
+    def _prepare(self, rows: Array) -> None:
+        self.words_: Any = None
+        if is_text(rows):
+            words = TfidfVectorizer(stop_words="english", sublinear_tf=True, max_features=WORDS_MAX)
+            with suppress(ValueError):  # its error for texts without a word: then there are only answers
+                self.words_ = words.fit(rows)
+
+    def _features(self, rows: Array) -> Any:
+        if rows.ndim == 2:
             return np.hstack([rows, self._outputs(rows)])
-        pooled = self._pooled(rows) if is_classifying(self) else self._outputs(rows)
-        return np.hstack([pooled, EXTRACTED_LENGTH * rows_of(rows, like)])
+        answers = self._pooled(rows) if is_classifying(self) else self._outputs(rows)
+        if is_text(rows):
+            if self.words_ is None:
+                return answers
+            return sparse.hstack([answers, WORDS_LENGTH * self.words_.transform(rows)]).tocsr()
+        return np.hstack([answers, IMAGE_LENGTH * rows_of(rows, self._specified())])
 
-    def _scaled(self, rows: Array) -> bool:  # noqa: ARG002 - one signature
-        like = self._specified()
-        return like is None or like.kind == "table" or not is_classifying(self)
+    def _scaled(self, rows: Array) -> bool:
+        return rows.ndim == 2
 
-    def _specified(self) -> Rkme | None:
-        """Return a specification of the learnwares' kind of data."""
-        return next((member.rkme for member in self.learnwares_ if member.rkme is not None), None)
+    def _specified(self) -> Rkme:
+        """Return a specification of images, which names their extractor."""
+        for member in self.learnwares_:
+            if member.rkme is not None and member.rkme.kind == "image":
+                return member.rkme
+        raise SpecificationError(
+            "Images can be augmented only by the features of a specification",
+            why="no learnware has a specification of images",
+            todo="Use Stacking",
+            code="E-REUSE-TABLE",
+        )
 
     def _pooled(self, rows: Array) -> Floats:
-        """Return the mean of the learnwares' log-probabilities over the classes that any of them knows."""
+        """Return the logarithm of the learnwares' mean probabilities, over all classes that one knows."""
         classes = class_union(self.learnwares_)
         pooled = np.zeros((len(rows), len(classes)))
         for member in self.learnwares_:
-            pooled += np.log(self._member_answer(member, rows, classes) + PROBABILITY_FLOOR)
-        return pooled / len(self.learnwares_)
+            pooled += self._member_answer(member, rows, classes)
+        return np.asarray(np.log(pooled / len(self.learnwares_) + POOLED_FLOOR))
 
 
-EXTRACTED_LENGTH = 3.0
-"""Length of a text's or image's features beside pooled log-probabilities, whose spread is about 3."""
+POOLED_FLOOR = 1e-2
+"""Added to a mean probability before its logarithm. Means of logarithms were worse on newsgroups by 0.007."""
+
+WORDS_LENGTH = 6.0
+"""Length of a text's words beside pooled log-probabilities, whose spread is about 2. On ten searchers of
+newsgroups 3, 6 and 10 had an accuracy of 0.873, 0.869, 0.854 (100 labels) and 0.884, 0.886, 0.888 (500)."""
+
+WORDS_MAX = 20_000
+"""Words of the labelled texts, the most frequent ones; a few hundred texts have no more."""
+
+IMAGE_LENGTH = 3.0
+"""Length of an image's features beside pooled log-probabilities."""
 
 
 def linear_model(labels: Array, *, classify: bool) -> BaseEstimator:

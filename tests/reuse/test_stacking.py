@@ -76,15 +76,23 @@ def test_few_labels_of_one_class_do_not_stop_it() -> None:
     assert Stacking([as_estimator(model)]).fit(X, y).predict_proba(X).shape == (20, 2)
 
 
-def test_texts_can_be_stacked_but_not_augmented_without_a_specification() -> None:
-    class Length:
-        def predict(self, X: Any) -> Any:
-            return np.array([float(len(text)) for text in X])
+class Length:
+    def predict(self, X: Any) -> Any:
+        return np.array([float(len(text)) for text in X])
 
+
+def test_texts_can_be_stacked_and_augmented_even_without_a_word() -> None:
     texts, targets = ["a" * n for n in range(1, 30)], [2.0 * n for n in range(1, 30)]
     assert Stacking([as_estimator(Length())]).fit(texts, targets).score(texts, targets) > 0.99
+    assert FeatureAugment([as_estimator(Length())]).fit(texts, targets).score(texts, targets) > 0.99
+    signs = ["!" * n for n in range(1, 30)]
+    assert FeatureAugment([as_estimator(Length())]).fit(signs, targets).score(signs, targets) > 0.99
+
+
+def test_images_without_a_specification_cannot_be_augmented() -> None:
+    images = np.zeros((30, 8, 8))
     with pytest.raises(SpecificationError) as caught:
-        FeatureAugment([as_estimator(Length())]).fit(texts, targets)
+        FeatureAugment([as_estimator(Length())]).fit(images, np.arange(30.0))
     assert caught.value.code == "E-REUSE-TABLE"
 
 
