@@ -13,8 +13,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skerry.reuse import AutoReuse, Average, Routed, as_estimator
-from skerry.reuse.auto import Trial, remembering
+from skerry.reuse.auto import SHIFT_A_ROW_MAX, Trial, remembering
 from skerry.spec.fit import fit_table
+from skerry.spec.shift import SHIFT_MAX, shift
 from tests.reuse.test_pooling import Constant
 
 
@@ -78,6 +79,14 @@ def test_labels_from_elsewhere_do_not() -> None:
     assert "no sample of the searcher's data" in auto.report_["why"]
 
 
+def test_many_labels_from_nearly_the_same_data_do() -> None:
+    """That they differ is certain, and how much is little."""
+    requirement, few = fit_table(rows(8, 2000)), rows(9, 600, mean=0.15)
+    assert SHIFT_MAX < shift(requirement, few) < SHIFT_A_ROW_MAX * len(few)
+    auto = AutoReuse(market(), requirement=requirement).fit(few, few[:, 0])
+    assert auto.report_["trials"]
+
+
 def test_a_spent_budget_leaves_the_default() -> None:
     X = rows(9, 100)
     auto = AutoReuse(market(), budget_seconds=1e-9).fit(X, 3 * X[:, 2])
@@ -86,12 +95,12 @@ def test_a_spent_budget_leaves_the_default() -> None:
 
 
 def test_a_candidate_that_fails_is_reported_and_passed_over() -> None:
-    class Length(Constant):
+    class Brightness:
         def predict(self, X: Any) -> Any:
-            return np.array([float(len(text)) for text in X])
+            return X.sum(axis=(1, 2))
 
-    texts = ["a" * n for n in range(1, 30)]
-    auto = AutoReuse([as_estimator(Length(0))]).fit(texts, [3.0 * len(text) for text in texts])
+    images = np.random.default_rng(0).uniform(size=(30, 8, 8))
+    auto = AutoReuse([as_estimator(Brightness())]).fit(images, 3.0 * images.sum(axis=(1, 2)))
     notes = {trial["name"]: trial["note"] for trial in auto.report_["trials"]}
     assert "E-REUSE-TABLE" in notes["FeatureAugment"]
     assert auto.report_["chosen"] == "Stacking"
