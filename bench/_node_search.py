@@ -29,7 +29,9 @@ CARDS = "SKERRY_BENCH_CARDS"
 """Environment variable that sets another number of cards, for one who works on these figures."""
 OWNERS = 5
 OWNER_CARDS = 60
+OWNER_SPECIFICATIONS_MAX = 500
 IDLE_SECONDS = 3.0
+JOIN_SECONDS_MAX = 300.0
 
 
 def rows(options: argparse.Namespace) -> list[Row]:
@@ -39,7 +41,8 @@ def rows(options: argparse.Namespace) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="skerry-bench-") as name:
         folder = Path(name)
         made = [_idle(folder), *_large(folder, rng, cards)]
-        return [*made, _five_owners(folder, rng)]
+        joined = int(os.environ.get(CARDS) or (5_000 if options.quick else 100_000))
+        return [*made, _five_owners(folder, rng), *_cold_join(folder, rng, min(joined, 100_000))]
 
 
 def _idle(folder: Path) -> Row:
@@ -106,12 +109,49 @@ def _five_owners(folder: Path, rng: np.random.Generator) -> Row:
             node.kill()
 
 
-def _write_owner(owner: NodeProcess, market: Market, first: int) -> None:
+def _cold_join(folder: Path, rng: np.random.Generator, cards: int) -> list[Row]:
+    """Measure how long an empty node takes to answer, and to hold everything that five owners have.
+
+    The first answer counts when it holds hits: each was compared exactly, and its coverage says how many
+    cards it rests on.
+    """
+    owners = [NodeProcess(folder / f"whole-{at}", f"Whole {at}") for at in range(OWNERS)]
+    joining = NodeProcess(folder / "joining", "Joining")
+    joining.init()
+    market = Market(rng)
+    asked = market.rkme().to_bytes()
+    try:
+        for at, owner in enumerate(owners):
+            _write_owner(owner, market, at * cards // OWNERS, cards // OWNERS)
+            owner.start()
+        begun = time.perf_counter()
+        joining.start(bootstrap=tuple(owner.bootstrap for owner in owners))
+        first, held = None, 0
+        while held < cards:
+            if first is None and joining.search(requirement=asked, timeout_seconds=2.0).hits:
+                first = time.perf_counter() - begun
+            held = joining.status().cards
+            if time.perf_counter() - begun > JOIN_SECONDS_MAX:
+                raise RuntimeError(f"{held} of {cards} cards after {JOIN_SECONDS_MAX} s")
+            time.sleep(0.05)
+        whole, params = time.perf_counter() - begun, {"cards": cards, "owners": OWNERS}
+        note = f"{_cpu_seconds(joining):.0f} CPU s of the joining node"
+        name = "cold_join_100k_seconds" if cards == 100_000 else "cold_join_seconds"
+        return [
+            Row("cold_join_first_search_seconds", first, "s", params, goal="<= 3"),
+            Row(name, whole, "s", params, goal="<= 20", note=note),
+        ]
+    finally:
+        for node in (*owners, joining):
+            node.kill()
+
+
+def _write_owner(owner: NodeProcess, market: Market, first: int, cards: int = OWNER_CARDS) -> None:
     folder = Folder(owner.folder)
     keyring = initialise(folder, owner.name)
-    specifications = write_blobs(folder.blobs, market, OWNER_CARDS)
+    specifications = write_blobs(folder.blobs, market, min(cards, OWNER_SPECIFICATIONS_MAX))
     store = Store(folder.database)
-    raws = tuple(cards_of(market, specifications, keyring.owner, first, OWNER_CARDS))
+    raws = tuple(cards_of(market, specifications, keyring.owner, first, cards))
     store.write_now(catalogue_of(keyring, raws))
     store.close()
 

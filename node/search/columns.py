@@ -115,6 +115,19 @@ class Columns:
             finder.added(row)
         return row
 
+    def add_many(self, facts: bytes) -> Rows:
+        """Take in many cards at once, at the end, and return their rows."""
+        values = np.frombuffer(facts, FACTS_DTYPE)
+        start = self.size
+        self._reserve(start + len(values))
+        self.size = start + len(values)
+        for name, array in self._arrays.items():
+            array[start : self.size] = values[name]
+        self._live[start : self.size] = True
+        for finder in (self.by_hash, self.by_id, self.by_specification):
+            finder.outdated()
+        return np.arange(start, self.size)
+
     def remove(self, row: int) -> None:
         """Free a row."""
         self._live[row] = False
@@ -164,6 +177,10 @@ class Finder:
         """Note that a row was filled."""
         self._later.setdefault(int(self._columns.codes(self._name)[row]), []).append(row)
         self._later_count += 1
+
+    def outdated(self) -> None:
+        """Note that many rows were filled: all are sorted anew when a code is looked for."""
+        self._covered = 0
 
     def _holds(self, row: int, wanted: int) -> bool:
         columns = self._columns

@@ -106,7 +106,10 @@ class CardIndex:
         _mark(self.incomplete, place, on=not change.complete)
         number = self._number(place)
         touched = {self._remove(removed, number) for removed in change.removed}
-        touched |= {self._add(raw, number) for raw in change.added}
+        if len(change.added) > SETTLED_SINGLY_MAX:
+            touched |= self._add_many(change.added, number)
+        else:
+            touched |= {self._add(raw, number) for raw in change.added}
         self._settle(touched)
         changes, self._changes = self._changes, {}
         return changes
@@ -269,6 +272,21 @@ class CardIndex:
         elif self.columns["place"][row] != number:
             self._also_in[row].add(number)
         return int(self.columns["id"][row])
+
+    def _add_many(self, raws: Sequence[bytes], number: int) -> set[int]:
+        """Take in many cards, those that are new all at once; return the codes of their ids."""
+        digests = [card_hash(raw) for raw in raws]
+        known = self.rows_of(digests)
+        touched = {self._add(raw, number) for raw, row in zip(raws, known.tolist(), strict=True) if row >= 0}
+        new = [at for at, row in enumerate(known.tolist()) if row < 0]
+        cards = [CARD.decode(raws[at]) for at in new]
+        facts = [facts_of(card, digests[at], number) for at, card in zip(new, cards, strict=True)]
+        rows = self.columns.add_many(b"".join(facts)).tolist()
+        for at, card, row in zip(new, cards, rows, strict=True):
+            words = scenario_words(card.scenarios)
+            self._scenarios.setdefault(code(word_code(words)), scenarios_in(words))
+            self._changes[digests[at]] = Change(row, card)
+        return touched | set(self.columns["id"][rows].tolist())
 
     def _remove(self, digest: bytes, number: int) -> int:
         """Take a card out of a catalogue and return the code of its id; 0 when it is not here."""

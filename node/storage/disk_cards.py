@@ -39,23 +39,32 @@ class DiskCards(MutableMapping[bytes, bytes]):
         The catalogue.
     changed
         Called at a change, with this object; :meth:`settle` is due once the change is on the disk.
+    stored
+        Whether there can be anything on the disk; otherwise it is not asked before something was stored.
     """
 
-    __slots__ = ("_changed", "_gone", "_new", "_place", "_read")
+    __slots__ = ("_changed", "_gone", "_new", "_place", "_read", "_stored")
 
     def __init__(
-        self, read: Read, scope: bytes, node_key: bytes, changed: Callable[[DiskCards], None]
+        self,
+        read: Read,
+        scope: bytes,
+        node_key: bytes,
+        changed: Callable[[DiskCards], None],
+        *,
+        stored: bool,
     ) -> None:
         self._read = read
         self._place = (scope, node_key)
         self._changed = changed
+        self._stored = stored
         self._new: dict[bytes, bytes] = {}
         self._gone: set[bytes] = set()
 
     def __getitem__(self, digest: bytes) -> bytes:
         if digest in self._new:
             return self._new[digest]
-        if digest in self._gone:
+        if digest in self._gone or not self._stored:
             raise KeyError(digest)
         rows = self._read(_OF_PLACE.format("card") + " AND hash = ?", *self._place, digest)
         if not rows:
@@ -81,7 +90,7 @@ class DiskCards(MutableMapping[bytes, bytes]):
         self._changed(self)
 
     def __iter__(self) -> Iterator[bytes]:
-        stored = self._read(_OF_PLACE.format("hash"), *self._place)
+        stored = self._read(_OF_PLACE.format("hash"), *self._place) if self._stored else []
         yield from (row[0] for row in stored if row[0] not in self._gone and row[0] not in self._new)
         yield from list(self._new)
 
@@ -101,5 +110,6 @@ class DiskCards(MutableMapping[bytes, bytes]):
 
     def settle(self) -> None:
         """Forget what is on the disk by now."""
+        self._stored = True
         self._new.clear()
         self._gone.clear()

@@ -236,8 +236,8 @@ class Store:
             finally:
                 cursor.close()
 
-    def _open_cards(self, scope: bytes, node_key: bytes) -> DiskCards:
-        return DiskCards(self._query, scope, node_key, self._changed)
+    def _open_cards(self, scope: bytes, node_key: bytes, *, stored: bool = False) -> DiskCards:
+        return DiskCards(self._query, scope, node_key, self._changed, stored=stored)
 
     def _changed(self, held: DiskCards) -> None:
         self._unsettled[id(held)] = held

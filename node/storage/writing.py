@@ -25,11 +25,20 @@ from .facts import facts_of, scenario_words, word_code
 from .schema import anchors, audiences, cards, catalogues, charters, groups, node_records, records, superseded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
+    from typing import Protocol
 
     from sqlalchemy import Connection, Row, Table
 
     from .disk_cards import DiskCards
+
+    class OpenCards(Protocol):
+        """Returns where the cards of a (scope, node key) are kept, whether some are stored or not yet."""
+
+        def __call__(self, scope: bytes, node_key: bytes, *, stored: bool = False) -> DiskCards:
+            """Return the cards of one catalogue."""
+            ...
+
 
 CHAINS: Final = tuple[tuple[bytes, ...], ...]
 
@@ -68,7 +77,7 @@ def apply(connection: Connection, operation: effects.StoreOperation) -> None:
             _apply_to_records(connection, operation)
 
 
-def snapshot(connection: Connection, open_cards: Callable[[bytes, bytes], DiskCards]) -> Snapshot:
+def snapshot(connection: Connection, open_cards: OpenCards) -> Snapshot:
     """Return what the tables hold; the cards of whole catalogues stay on the disk."""
     found = Snapshot(open_cards=open_cards)
     for row in connection.execute(select(charters)):
@@ -76,7 +85,7 @@ def snapshot(connection: Connection, open_cards: Callable[[bytes, bytes], DiskCa
     places: dict[int, StoredCatalogue] = {}
     for row in connection.execute(select(catalogues)):
         place = (row.scope, row.node_key)
-        held = StoredCatalogue(row.head, row.other, row.shown, cards=open_cards(*place))
+        held = StoredCatalogue(row.head, row.other, row.shown, cards=open_cards(*place, stored=True))
         places[row.place] = found.catalogues[place] = held
     for row in connection.execute(select(cards).where(cards.c.pending)):
         places[row.place].pending[row.hash] = row.card

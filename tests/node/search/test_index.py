@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -54,11 +56,12 @@ changes = st.lists(
 )
 
 
-@given(changes)
+@given(changes, st.sampled_from([0, 1000]))
 @settings(max_examples=40, deadline=None)
 def test_the_index_equals_a_plain_model_and_itself_after_a_restart(
     tmp_path_factory: pytest.TempPathFactory,
     done: list[tuple[tuple[bytes, bytes], list[int], list[int]]],
+    singly_max: int,
 ) -> None:
     """Cards 0 to 7 are four learnwares in two versions each, in up to three catalogues."""
     cards = [
@@ -76,7 +79,8 @@ def test_the_index_equals_a_plain_model_and_itself_after_a_restart(
             if number not in added and place in model.get(card_hash(cards[number]), set())
         )
         store.write_now([PutCatalogue(*place, b"head", new, gone)])
-        index.apply(CardsChanged(*place, OWNER, b"h", new, gone))
+        with mock.patch("skerry.node.search.index.SETTLED_SINGLY_MAX", singly_max):
+            index.apply(CardsChanged(*place, OWNER, b"h", new, gone))
         for raw in new:
             model.setdefault(card_hash(raw), set()).add(place)
         for digest in gone:
