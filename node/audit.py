@@ -114,7 +114,9 @@ class AuditLog:
         """
         entries: list[AuditEntry] = []
         with self._path.open("rb") as file:
-            file.seek(max(0, cursor - 1))
+            # Beyond the end nothing begins, and a file system may refuse to look so far.
+            size = os.fstat(file.fileno()).st_size
+            file.seek(min(max(0, cursor - 1), size))
             if cursor and file.read(1) != b"\n":
                 why = "no entry begins there"
                 raise BadRequest("That is no page of the log", where="cursor", why=why, code="E-API-CURSOR")

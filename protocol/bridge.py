@@ -47,7 +47,7 @@ Position = Annotated[int, Meta(ge=0, le=2**16 - 1)]
 
 
 class Plank(Struct, frozen=True, array_like=True):
-    """One column of the first island that is one of the second; there its value is ``factor * v + offset``."""
+    """A column of the first island that is one of the second: its value there is ``factor * v + offset``."""
 
     source: Position
     target: Position

@@ -42,7 +42,7 @@ async def test_pages_hold_every_entry_once(tmp_path: Path) -> None:
         seen += [entry.subject for entry in page.entries]
         cursor = page.next
     assert seen == [f"model-{number}" for number in range(7)]
-    for wrong in (1, 10**9):
+    for wrong in (1, 10**9, 2**53):
         with pytest.raises(BadRequest, match="E-API-CURSOR"):
             log.read(wrong, 3)
     log.close()

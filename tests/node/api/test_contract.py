@@ -70,6 +70,7 @@ def test_answers_are_as_described(node: NodeProcess, schema: Any, mode: str) -> 
             max_examples=EXAMPLES,
             deadline=None,
             database=None,
+            derandomize=True,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
