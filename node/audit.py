@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-log = structlog.get_logger()
+log: Final = structlog.get_logger()
 
 FIRST: Final = "0" * 64
 """What the first line names as the hash of the one before."""

@@ -97,7 +97,7 @@ class Conversation:
             self._settled,
         )
         self.groups: Groups = Groups(context, self.owners, self.broadcast, self.indexes, hooks)
-        self.tokens = Tokens(context, self.owners, self._shares_a_group)
+        self.tokens: Tokens = Tokens(context, self.owners, self._shares_a_group)
         self.membership.is_companion = self.groups.is_member
         self.quota: Quota = Quota(context, self.groups.is_member)
         self.pulls: Pulls = Pulls(context, self._became_whole, self._shares, self.quota.allows)

@@ -94,7 +94,7 @@ class Membership:
     def __init__(self, context: Context, owners: Owners) -> None:
         self._context = context
         self._owners = owners
-        self.view = Passive(context)
+        self.view: Passive = Passive(context)
         self.visiting: dict[bytes, float] = {}
         """Peers that stay for a repair only -> until when."""
         self._bootstrap: tuple[str, ...] = ()

@@ -95,6 +95,7 @@ def _mismatch(missing: list[str], extra: list[str]) -> SpecificationError:
     return SpecificationError(
         "The data lacks columns that the model needs",
         where=f"missing: {', '.join(missing)}{surplus}",
-        todo="Rename the columns, or add them with missing values",
+        todo="Rename the columns (columns_map={old: new} when searching, --map old=new), or add them with "
+        "missing values",
         code="E-SPEC-COLUMNS",
     )

@@ -63,7 +63,7 @@ group: typer.Typer = typer.Typer(
     help="Institutional groups: who shares what with whom.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(group, name="group")
-who = typer.Typer(
+who: typer.Typer = typer.Typer(
     help="Who you are to others, and what you think of them.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(who, name="owner")
@@ -113,7 +113,7 @@ for _group_verb in (
 ):
     command(group)(_group_verb)
 command(group, "list")(groups.list_groups)
-for owner_verb in (
+for _owner_verb in (
     identity.show,
     identity.rotate,
     identity.recover,
@@ -126,7 +126,7 @@ for owner_verb in (
     identity.nickname,
     identity.opinions,
 ):
-    command(who)(owner_verb)
+    command(who)(_owner_verb)
 command(who, "add-node")(identity.add_node)
 command(who, "revoke-node")(identity.revoke_node)
 command(config, "get")(service.config_get)

@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     from .book import GroupBook
     from .signing import RosterWriter
 
-log = structlog.get_logger()
+log: Final = structlog.get_logger()
 
 REDEEM_PATH: Final = "/group/redeem"
 BINARY: Final = "application/octet-stream"

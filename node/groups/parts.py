@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from skerry.protocol.effects import Delivery, StoreOperation
     from skerry.protocol.state import State
 
-log = structlog.get_logger()
+log: Final = structlog.get_logger()
 
 
 class GroupParts:
@@ -76,11 +76,15 @@ class GroupParts:
         self._invites = Invites(keyring, front, proxies, state, driver, self._book, writer)
         self._upkeep = Upkeep(keyring.owner, state, writer)
         views = GroupViews(keyring.owner, state, directory, transport)
-        self.audience = Audience(keyring.signer.public_key, state, store.audiences(), store.read_superseded())
+        self.audience: Audience = Audience(
+            keyring.signer.public_key, state, store.audiences(), store.read_superseded()
+        )
         self._policies = Policies(state, index)
-        self.visibility = Visibility(keyring.owner, keyring.signer.public_key, state, store, self.audience)
-        self.sources = Sources(keyring, state, directory, transport)
-        self.service = GroupService(
+        self.visibility: Visibility = Visibility(
+            keyring.owner, keyring.signer.public_key, state, store, self.audience
+        )
+        self.sources: Sources = Sources(keyring, state, directory, transport)
+        self.service: GroupService = GroupService(
             keyring, state, driver, transport, self._book, writer, self._invites, views
         )
 

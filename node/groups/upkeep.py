@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from .signing import RosterWriter
 
-log = structlog.get_logger()
+log: Final = structlog.get_logger()
 
 
 class Upkeep:

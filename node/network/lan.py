@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from zeroconf import ServiceStateChange, Zeroconf
     from zeroconf.asyncio import AsyncServiceInfo
 
-log = structlog.get_logger()
+log: Final = structlog.get_logger()
 
 SERVICE: Final = "_skerry._tcp.local."
 NETWORK: Final = "network"

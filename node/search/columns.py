@@ -62,15 +62,15 @@ class Columns:
     """
 
     def __init__(self) -> None:
-        self.size = 0
+        self.size: int = 0
         self._free: list[int] = []
         self._arrays: dict[str, npt.NDArray[Any]] = {
             name: np.zeros(ROWS_MIN, FACTS_DTYPE[name]) for name in FACTS_DTYPE.names or ()
         }
         self._live = np.zeros(ROWS_MIN, np.bool_)
-        self.by_hash = Finder(self, "hash")
-        self.by_id = Finder(self, "id")
-        self.by_specification = Finder(self, "specification")
+        self.by_hash: Finder = Finder(self, "hash")
+        self.by_id: Finder = Finder(self, "id")
+        self.by_specification: Finder = Finder(self, "specification")
 
     @property
     def live(self) -> Mask:

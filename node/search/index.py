@@ -59,10 +59,10 @@ class CardIndex:
     """
 
     def __init__(self, read: Callable[[Sequence[bytes]], Mapping[bytes, bytes]]) -> None:
-        self.columns = Columns()
+        self.columns: Columns = Columns()
         self.disputed: set[Place] = set()
         self.incomplete: set[Place] = set()
-        self.changes = 0
+        self.changes: int = 0
         """Counted up whenever what is shown changes."""
         self._read = read
         self._newest: Mask = np.zeros(len(self.columns.live), np.bool_)

@@ -129,7 +129,7 @@ checks: Final = Table(
     Column("report", LargeBinary, nullable=False, comment="JSON: what its owner's checks found"),
 )
 
-group_keys = Table(
+group_keys: Final = Table(
     "group_keys",
     metadata,
     Column("scope", LargeBinary(32), primary_key=True),
@@ -137,7 +137,7 @@ group_keys = Table(
     Column("seed", LargeBinary(32), nullable=False, comment="private key that signs the group's rosters"),
 )
 
-invites = Table(
+invites: Final = Table(
     "invites",
     metadata,
     Column("id", LargeBinary(32), primary_key=True, comment="hash of the secret"),
@@ -151,7 +151,7 @@ invites = Table(
     Column("void", Boolean, nullable=False),
 )
 
-redemptions = Table(
+redemptions: Final = Table(
     "redemptions",
     metadata,
     Column("invite", LargeBinary(32), primary_key=True),
@@ -160,21 +160,21 @@ redemptions = Table(
     Column("at", BigInteger, nullable=False, comment="seconds since 1970 UTC"),
 )
 
-store_marks = Table(
+store_marks: Final = Table(
     "store_marks",
     metadata,
     Column("name", String, primary_key=True),
     Column("value", String, nullable=False),
 )
 
-audiences = Table(
+audiences: Final = Table(
     "audiences",
     metadata,
     Column("slug", String, primary_key=True),
     Column("scope", LargeBinary(32), primary_key=True, comment="a group for which the package is kept"),
 )
 
-opinions = Table(
+opinions: Final = Table(
     "opinions",
     metadata,
     Column("subject", String, primary_key=True, comment="id of an owner or a card, hexadecimal"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from aiohttp import web
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from skerry.node.network.ranges import Ranges
     from skerry.protocol.state import State
 
-log = structlog.get_logger()
+log: Final = structlog.get_logger()
 
 
 class Budget:

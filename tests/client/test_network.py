@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,14 +15,17 @@ import pandas as pd
 import polars as pl
 import psutil
 import pytest
+from msgspec.structs import replace
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
 from skerry.client import AsyncNetwork, WithdrawnWarning, connect
-from skerry.client.hits import Hits
+from skerry.client.cache import Cache
+from skerry.client.hits import Hit, Hits
 from skerry.client.network import Network
 from skerry.client.requirements import requirement
 from skerry.errors import NotFound, Refused, SpecificationError, Unavailable
+from tests.client.cli.running import called
 from tests.client.conftest import Market, wait_until
 
 pytestmark = [pytest.mark.processes, pytest.mark.sandbox]
@@ -321,3 +327,42 @@ def test_a_node_that_is_gone_is_unavailable(tmp_path: Path, market: Market) -> N
     (tmp_path / "api.json").write_text(endpoint.replace(port, "9"))
     with pytest.raises(Unavailable):
         connect(folder=tmp_path).status()
+
+
+def test_an_error_has_the_same_five_parts_on_all_three_surfaces(market: Market, tmp_path: Path) -> None:
+    """In HTTP as the node answers, in Python as the client raises, on the command line in both forms."""
+    lab = market.searcher
+    url = lab.network._connection.url
+    request = urllib.request.Request(
+        f"{url}/api/v1/learnwares/nothing",
+        method="DELETE",
+        headers={"Authorization": f"Bearer {lab.network._connection._token}"},
+    )
+    with pytest.raises(urllib.error.HTTPError) as answered:
+        urllib.request.urlopen(request)
+    with answered.value as problem:
+        assert problem.headers["Content-Type"].startswith("application/problem+json")
+        http = json.loads(problem.read())
+    with pytest.raises(NotFound) as raised:
+        lab.network.withdraw("nothing")
+    parts = raised.value.parts()
+    line = called("withdraw", "nothing", "--json", environment=lab.environment, cwd=tmp_path)
+    assert json.loads(line.stderr)["error"] == parts
+    assert {**http, "what": http["title"]} == {**http, **parts}
+    text = called("withdraw", "nothing", environment=lab.environment, cwd=tmp_path).stderr
+    for part in parts.values():
+        assert part in text
+
+
+def test_an_owner_that_cannot_be_reached_is_named_with_address_reason_and_remedy(
+    searcher: Network, tmp_path: Path
+) -> None:
+    hit = searcher.search("virginica")[0]
+    nobody = replace(hit.sources[0], addresses=["127.0.0.1:9"])
+    alone = Hit(replace(hit.answer, sources=[nobody]), searcher._connection, Cache(tmp_path))
+    with pytest.raises(Unavailable) as caught:
+        alone.download()
+    assert caught.value.code == "E-FETCH-SOURCES"
+    assert "127.0.0.1:9" in caught.value.why
+    assert "refused" in caught.value.why
+    assert caught.value.todo
