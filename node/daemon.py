@@ -184,13 +184,7 @@ class Node:
         self._owners = self._new_owners()
         self._bridges = BridgeBook(self._keyring, self._state, self._directory, self._driver, records)
         cache = BlobStore(folder.cache)
-        self._ranges = Ranges(
-            self._driver,
-            self._transport,
-            self._blobs,
-            self._groups.audience.peer_may_have,
-            dialable=bool(self._front.addresses),
-        )
+        self._ranges = self._new_ranges()
         self._specifications = SpecificationCache(
             self._blobs,
             cache,
@@ -205,6 +199,15 @@ class Node:
         self._view = self._new_view()
         self._search = self._new_search()
         self._metrics = Metrics(self._view.status)
+
+    def _new_ranges(self) -> Ranges:
+        return Ranges(
+            self._driver,
+            self._transport,
+            self._blobs,
+            self._groups.audience.peer_may_have,
+            dialable=bool(self._front.addresses),
+        )
 
     async def run(self, announce: Callable[[Ready], None], stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then end in order."""
