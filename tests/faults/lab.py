@@ -4,7 +4,7 @@ Theory of operation. A LAN is a router namespace with a bridge; a host is a name
 bridge. The routers hang on the bridge of a namespace of its own, the backbone. Addresses are
 ``11.LAN.0.HOST``: to the nodes they are addresses of the internet, and nobody outside can be meant, since
 no namespace has a way out. Faults are what an operator's network does: routes into a black hole, links that
-go down, a bandwidth limit, packets of a kind that are dropped.
+go down, a bandwidth limit.
 
 Rules of this file:
 
@@ -134,13 +134,6 @@ class Lab:
     def unlimit(self, namespace: str) -> None:
         """Take the bound away."""
         run(*f"ip netns exec {namespace} tc qdisc del dev eth0 root".split())
-
-    def refuse_inbound(self, namespace: str) -> None:
-        """Drop what opens a connection to a host, as NAT does: SYN without ACK."""
-        tc = f"ip netns exec {namespace} tc"
-        run(*f"{tc} qdisc add dev eth0 handle ffff: ingress".split())
-        match = "match ip protocol 6 0xff match u8 0x02 0x12 at 33"
-        run(*f"{tc} filter add dev eth0 parent ffff: protocol ip u32 {match} action drop".split())
 
     # Making.
 
