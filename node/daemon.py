@@ -162,13 +162,7 @@ class Node:
         records = dict(snapshot.records)
         self._state = self._new_state(snapshot)
         self._driver = Driver(self._state, self._store, self._delivered, self._stored, self._told)
-        self._transport = Transport(
-            self._driver,
-            self._new_handshake,
-            binding=self._front.binding,
-            node_key=self._keyring.signer.public_key,
-            proxies=proxies,
-        )
+        self._transport = self._new_transport(proxies)
         self._groups = GroupParts(
             self._keyring,
             self._front,
@@ -359,6 +353,24 @@ class Node:
         )
         rng = random.Random(secrets.randbits(256))  # noqa: S311 - jitter and sampling; keys are not drawn here
         return State(config, keyring.signer, rng, keyring.charters, snapshot)
+
+    def _new_transport(self, proxies: Proxies) -> Transport:
+        return Transport(
+            self._driver,
+            self._new_handshake,
+            binding=self._front.binding,
+            node_key=self._keyring.signer.public_key,
+            proxies=proxies,
+        )
+
+    def _new_ranges(self) -> Ranges:
+        return Ranges(
+            self._driver,
+            self._transport,
+            self._blobs,
+            self._groups.audience.peer_may_have,
+            dialable=bool(self._front.addresses),
+        )
 
     def _new_handshake(self, role: Role, binding: bytes) -> Handshake:
         return Handshake(
