@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .auto import AutoReuse
+from .bridged import Bridged, BridgeTrial
 from .finetune import FineTune
 from .learnware import Learnware, LearnwareClassifier, LearnwareRegressor, Predictor, as_estimator
 from .pooling import Average, Routed, Weighted
@@ -13,6 +14,8 @@ from .stacking import FeatureAugment, Stacking
 __all__ = [
     "AutoReuse",
     "Average",
+    "BridgeTrial",
+    "Bridged",
     "EnsemblePruning",
     "FeatureAugment",
     "FineTune",
