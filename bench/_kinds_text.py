@@ -12,6 +12,7 @@ import time
 import numpy as np
 
 from bench.report import Row
+from skerry.spec.extractors.minilm import available
 from skerry.spec.text import TEXT_EXTRACTORS, text_extractor
 
 CORES = 2
@@ -50,7 +51,8 @@ def rows(options: argparse.Namespace) -> list[Row]:
     """Return the speed of each extractor."""
     count = 300 if options.quick else 2000
     texts = short_texts(count, options.seed)
-    return [_speed(name, texts) for name in TEXT_EXTRACTORS]
+    installed = [name for name in TEXT_EXTRACTORS if name != "minilm" or available()]
+    return [_speed(name, texts) for name in installed]
 
 
 def short_texts(count: int, seed: int) -> list[str]:
