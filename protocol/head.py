@@ -166,11 +166,11 @@ def _check_head(head: Head, now: int) -> None:
 def relate(held: Verified[Head], other: Verified[Head]) -> Relation:
     """Say how ``other`` stands to the head that is held in its place.
 
+    The number alone decides. That times never go back with it is the signer's duty: were it a reason to
+    refuse one of two heads, nodes that heard them in different orders would hold different ones (ADR 36).
+
     Raises
     ------
-    RemoteProtocolError
-        ``time-went-back``: the newer of the two has an earlier issue time or lease end. The newer one is
-        refused.
     LocalProtocolError
         They are of different node keys or scopes.
     """
@@ -181,10 +181,7 @@ def relate(held: Verified[Head], other: Verified[Head]) -> Relation:
         return Relation.SAME
     if first.order == second.order:
         return Relation.EQUIVOCATION
-    older, newer = sorted((first, second), key=lambda head: head.order)
-    if newer.issued < older.issued or newer.lease < older.lease:
-        raise RemoteProtocolError(Violation.TIME_WENT_BACK, f"seq {newer.seq}", where="head")
-    return Relation.NEWER if newer is second else Relation.OLDER
+    return Relation.NEWER if second.order > first.order else Relation.OLDER
 
 
 def renewal_due(head: Head, now: int) -> bool:

@@ -42,7 +42,6 @@ class Violation(StrEnum):
     ISSUED_AHEAD = "issued-ahead"
     LEASE_ENDED = "lease-ended"
     LEASE_INVALID = "lease-invalid"
-    TIME_WENT_BACK = "time-went-back"
 
     CARD_INVALID = "card-invalid"
     HASH_WRONG = "hash-wrong"
@@ -79,7 +78,6 @@ INNOCENT = frozenset(
         Violation.EPOCH_UNKNOWN,
         Violation.ISSUED_AHEAD,
         Violation.LEASE_ENDED,
-        Violation.TIME_WENT_BACK,
         Violation.NETWORK_WRONG,
         Violation.VERSION_UNSUPPORTED,
         Violation.SELF_CONNECTION,
@@ -109,7 +107,6 @@ MEANINGS: dict[Violation, str] = {
     Violation.ISSUED_AHEAD: "issued more than the clock tolerance in the future",
     Violation.LEASE_ENDED: "its lease ended more than the clock tolerance ago",
     Violation.LEASE_INVALID: "its lease is longer than allowed, or ends before it begins",
-    Violation.TIME_WENT_BACK: "issue time or lease end is lower than that of the head before",
     Violation.CARD_INVALID: "a card contradicts itself",
     Violation.HASH_WRONG: "bytes that do not have the expected hash",
     Violation.COUNT_WRONG: "a tree whose counts do not add up",

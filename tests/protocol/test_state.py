@@ -430,3 +430,16 @@ def test_who_says_again_and_again_that_it_is_alone_evicts_nobody_more() -> None:
         for _ in sent(script.say(lonely, Neighbour(alone=True)), peer, Full)
     ]
     assert len(sent_full) <= 1
+
+
+def test_nodes_that_hear_heads_of_a_clock_liar_in_different_orders_agree() -> None:
+    digests = set()
+    for order in ((0, 1), (1, 0)):
+        script = Scripted(peers=1)
+        (peer,) = script.peers
+        script.connect(peer)
+        heads = [script.head(peer, [], 1, issued=7200)[0], script.head(peer, [], 2)[0]]
+        for number in order:
+            script.say(peer, Records((script.charters(peer),), (heads[number],)))
+        digests.add(script.state.digest())
+    assert len(digests) == 1
