@@ -7,12 +7,13 @@ arguments, results and errors are those of the methods of the same name.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from skerry.protocol import api
 
+from .groups import Groups
 from .network import Network, SearchOptions, connect
 from .publishing import Words
 
@@ -132,3 +133,125 @@ class AsyncNetwork:
     async def dial(self, address: str) -> list[api.PeerView]:
         """Connect the node to another one; see :meth:`Network.dial`."""
         return await asyncio.to_thread(self._network.dial, address)
+
+    async def owner(self, name: str = "") -> api.OwnerView:
+        """Return an owner by id, name or nickname; see :meth:`Network.owner`."""
+        return await asyncio.to_thread(self._network.owner, name)
+
+    async def take_charter(self, charter: bytes) -> api.OwnerView:
+        """Give the node a signed charter of its owner; see :meth:`Network.take_charter`."""
+        return await asyncio.to_thread(self._network.take_charter, charter)
+
+    async def domain_proof(self, owner: str) -> api.DomainProof:
+        """Ask the site in an owner's charter whether it names the owner."""
+        return await asyncio.to_thread(self._network.domain_proof, owner)
+
+    async def opinions(self) -> list[api.Opinion]:
+        """Return whom the node's people vouch for, what they block, and their nicknames."""
+        return await asyncio.to_thread(self._network.opinions)
+
+    async def think(
+        self,
+        subject: str,
+        *,
+        vouched: bool | None = None,
+        blocked: bool | None = None,
+        nickname: str | None = None,
+    ) -> api.Opinion:
+        """Change what the node thinks of an owner or a learnware; see :meth:`Network.think`."""
+        return await asyncio.to_thread(
+            self._network.think, subject, vouched=vouched, blocked=blocked, nickname=nickname
+        )
+
+    @property
+    def groups(self) -> AsyncGroups:
+        """The institutional groups of the node, awaited."""
+        return AsyncGroups(self._network.groups)
+
+
+class AsyncGroups:
+    """The methods of :class:`.groups.Groups`, awaited.
+
+    Parameters
+    ----------
+    groups
+        The groups whose methods are awaited.
+    """
+
+    def __init__(self, groups: Groups) -> None:
+        self._groups: Groups = groups
+
+    async def all(self) -> list[api.GroupView]:
+        """Return the groups that the node is in."""
+        return await asyncio.to_thread(self._groups.all)
+
+    async def create(self, name: str, *, admins: tuple[int, int] = (1, 1)) -> api.GroupView:
+        """Found a group; see :meth:`.groups.Groups.create`."""
+        return await asyncio.to_thread(self._groups.create, name, admins=admins)
+
+    async def members(self, group: str) -> list[api.MemberView]:
+        """Return who is in a group."""
+        return await asyncio.to_thread(self._groups.members, group)
+
+    async def view(self, group: str) -> api.Members:
+        """Return a group at a glance, and who is in it."""
+        return await asyncio.to_thread(self._groups.view, group)
+
+    async def invite(
+        self, group: str, *, role: str = "reader", uses: int = 1, days: float = 7.0
+    ) -> api.InviteReceipt:
+        """Make an invite; see :meth:`.groups.Groups.invite`."""
+        return await asyncio.to_thread(self._groups.invite, group, role=role, uses=uses, days=days)
+
+    async def invites(self, group: str) -> list[api.InviteView]:
+        """Return the invites that this node issued."""
+        return await asyncio.to_thread(self._groups.invites, group)
+
+    async def revoke(self, group: str, invite: str) -> list[api.InviteView]:
+        """Make an invite void, and return all."""
+        return await asyncio.to_thread(self._groups.revoke, group, invite)
+
+    async def join(self, invite: str) -> api.GroupView:
+        """Join a group by an invite; see :meth:`.groups.Groups.join`."""
+        return await asyncio.to_thread(self._groups.join, invite)
+
+    async def leave(self, group: str) -> None:
+        """Leave a group."""
+        await asyncio.to_thread(self._groups.leave, group)
+
+    async def remove(self, group: str, member: str) -> api.RosterChange:
+        """Remove a member."""
+        return await asyncio.to_thread(self._groups.remove, group, member)
+
+    async def rotate(self, group: str) -> api.RosterChange:
+        """Change this owner's key for the group's rosters, and make all open invites void."""
+        return await asyncio.to_thread(self._groups.rotate, group)
+
+    async def policy(
+        self,
+        group: str,
+        *,
+        lanes: Sequence[str] | None = None,
+        required: Sequence[str] | None = None,
+        cards_max: int | None = None,
+        package_bytes_max: int | None = None,
+        admins: tuple[int, int] | None = None,
+    ) -> api.RosterChange:
+        """Change what the group asks of learnwares; see :meth:`.groups.Groups.policy`."""
+        return await asyncio.to_thread(
+            self._groups.policy,
+            group,
+            lanes=lanes,
+            required=required,
+            cards_max=cards_max,
+            package_bytes_max=package_bytes_max,
+            admins=admins,
+        )
+
+    async def proposals(self, group: str) -> list[api.Proposal]:
+        """Return the changes that wait for other admins' signatures."""
+        return await asyncio.to_thread(self._groups.proposals, group)
+
+    async def agree(self, group: str, roster: str) -> api.RosterChange:
+        """Sign a change that another admin proposed."""
+        return await asyncio.to_thread(self._groups.agree, group, roster)

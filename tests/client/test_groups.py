@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from skerry.client.asynchronous import AsyncGroups
+from skerry.client.groups import Groups
 from skerry.client.network import connect
 from skerry.errors import NotFound, Refused
 from tests.node.groups.members import create, invite, join
@@ -48,3 +50,8 @@ def test_a_member_fetches_what_is_for_the_group(tmp_path: Path) -> None:
         with pytest.raises(Refused) as refused:
             strange.groups.join("skerry-invite-1.AAAA")
         assert refused.value.code == "E-GROUP-INVITE-TEXT"
+
+
+def test_an_asynchronous_program_has_the_same_methods() -> None:
+    own = {name for name in vars(Groups) if not name.startswith("_")}
+    assert own == {name for name in vars(AsyncGroups) if not name.startswith("_")}
