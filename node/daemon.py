@@ -194,6 +194,15 @@ class Node:
         self._search = self._new_search()
         self._metrics = Metrics(self._view.status)
 
+    def _new_ranges(self) -> Ranges:
+        return Ranges(
+            self._driver,
+            self._transport,
+            self._blobs,
+            self._groups.audience.peer_may_have,
+            dialable=bool(self._front.addresses),
+        )
+
     async def run(self, announce: Callable[[Ready], None], stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then end in order."""
         await self._driver.start(self._transport)

@@ -120,7 +120,8 @@ class Bridged(Reuser):
         self.confidence_ = float(np.mean([bridge.confidence for bridge in self.bridges_]))
         self._maps = _Maps(rows, rkmes, self.random_state)
         self.trials_: list[BridgeTrial] = []
-        self.chosen_, self._own = BRIDGED, None
+        self.chosen_ = BRIDGED
+        self._own: Any = None
         if labels is not None:
             self._try(rows, labels)
         return self
@@ -140,7 +141,7 @@ class Bridged(Reuser):
         return self._pooled(rows, self._across if self.chosen_ == BRIDGED else self._maps)
 
     def _across(self, rows: Array, place: int) -> Floats:
-        return self.bridges_[place].transform(rows)
+        return np.asarray(self.bridges_[place].transform(rows), np.float64)
 
     def _pooled(self, rows: Array, turned: Callable[[Array, int], Floats]) -> Floats:
         """Return the mean answer of the learnwares to rows that were turned into their columns."""
