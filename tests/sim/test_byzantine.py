@@ -99,7 +99,7 @@ EFFECTS: dict[str, Callable[[Witness], object]] = {
     "lying-sketch": lambda witness: witness.told(SketchReported) >= NODES // 2,
     "false-reporter": lambda witness: witness.run.judges.verdicts > 0,
     "quota-exhauster": lambda witness: witness.noted(Because.WITHHELD, "quota"),
-    "clock-liar": lambda witness: witness.noted(Because.REFUSED, ""),
+    "clock-liar": lambda witness: witness.noted(Because.REFUSED, Violation.ISSUED_AHEAD),
 }
 
 
