@@ -363,15 +363,6 @@ class Node:
             proxies=proxies,
         )
 
-    def _new_ranges(self) -> Ranges:
-        return Ranges(
-            self._driver,
-            self._transport,
-            self._blobs,
-            self._groups.audience.peer_may_have,
-            dialable=bool(self._front.addresses),
-        )
-
     def _new_handshake(self, role: Role, binding: bytes) -> Handshake:
         return Handshake(
             role,
