@@ -6,7 +6,6 @@ node is asked, its port and its peers' ports are connected to. A check that does
 
 from __future__ import annotations
 
-import ctypes
 import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
@@ -66,6 +65,8 @@ def _python() -> Finding:
 
 def _clock() -> Finding:
     """Ask the kernel whether something keeps the clock right; leases tolerate a day, and no more."""
+    import ctypes
+
     adjtimex = getattr(ctypes.CDLL(None, use_errno=True), "adjtimex", None)
     state = adjtimex(ctypes.create_string_buffer(512)) if adjtimex is not None else TIME_ERROR
     if state == TIME_ERROR:

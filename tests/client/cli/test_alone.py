@@ -67,14 +67,20 @@ def test_exit_codes_say_what_kind_of_failure_it_was(error: SkerryError, code: in
 
 
 def test_help_comes_at_once() -> None:
-    """Processor time, not wall-clock time: the machine that tests may be busy, and a person's is not."""
+    """200 ms of processor time where Python itself starts in 16; a slow or busy machine gets as much more."""
+    bare = processor_seconds([sys.executable, "-c", "pass"])
+    assert processor_seconds([str(COMMAND), "--help"]) < 0.2 * max(1.0, bare / 0.016)
+
+
+def processor_seconds(command: list[str]) -> float:
+    """Return the least that a command took in several runs."""
     seconds = []
-    for _ in range(5):
+    for _ in range(6):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert skerry("--help").returncode == 0
+        subprocess.run(command, capture_output=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(seconds) < 0.2
+    return min(seconds)
 
 
 def test_an_interruption_is_quiet_from_the_first_moment() -> None:
