@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
@@ -114,13 +115,15 @@ class Bridged(Reuser):
         names = list(getattr(self, "feature_names_in_", ())) or None
         requirement = fit_table(rows, columns=names)
         given = self.bridges
-        self.bridges_ = [fit_bridge(rkme, requirement) for rkme in rkmes] if given is None else list(given)
+        self.bridges_: list[Bridge] = (
+            [fit_bridge(rkme, requirement) for rkme in rkmes] if given is None else list(given)
+        )
         if len(self.bridges_) != len(rkmes):
             raise misfit(f"there are {len(self.bridges_)} bridges for {len(rkmes)} learnwares")
-        self.confidence_ = float(np.mean([bridge.confidence for bridge in self.bridges_]))
+        self.confidence_: float = float(np.mean([bridge.confidence for bridge in self.bridges_]))
         self._maps = _Maps(rows, rkmes, self.random_state)
         self.trials_: list[BridgeTrial] = []
-        self.chosen_ = BRIDGED
+        self.chosen_: str = BRIDGED
         self._own: Any = None
         if labels is not None:
             self._try(rows, labels)
@@ -130,7 +133,7 @@ class Bridged(Reuser):
         """Keep the searcher's columns: the learnwares' own are across the bridges."""
         names = column_names(X)
         if names is not None:
-            self.feature_names_in_ = np.array(names, dtype=object)
+            self.feature_names_in_: npt.NDArray[Any] = np.array(names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 
