@@ -19,7 +19,7 @@ from skerry.protocol.envelope import Verified
 from skerry.protocol.hashing import tagged_hash
 from skerry.protocol.head import Head, make_head, verify_head
 from skerry.protocol.limits import RECONCILE_RANGES_MAX
-from skerry.protocol.messages import MESSAGE, Cards, Digest, News, TreeRequest, chunk
+from skerry.protocol.messages import MESSAGE, Cards, Digest, News, Tree, TreeRequest, chunk
 from skerry.protocol.pull import Pull
 from skerry.protocol.reconcile import Entry as SetEntry
 from skerry.protocol.reconcile import HeadSet, Range
@@ -91,9 +91,12 @@ class Owner:
         return verify_head(envelope.to_bytes(), self.trust, WALL)
 
 
-def transfer(pull: Pull, source: Catalogue, card_of: Callable[[bytes], bytes]) -> int:
-    """Answer a pull until it is done; return the bytes of requests and answers."""
+def transfer(
+    pull: Pull, source: Catalogue, card_of: Callable[[bytes], bytes], answers: list[bytes] | None = None
+) -> int:
+    """Answer a pull until it is done; return the bytes of requests and answers, and note the answers."""
     moved = 0
+    answers = [] if answers is None else answers
     while not pull.done:
         for key, request in list(pull.requests()):
             pull.asked(key, request, b"peer")
@@ -102,15 +105,32 @@ def transfer(pull: Pull, source: Catalogue, card_of: Callable[[bytes], bytes]) -
                 answer = source.answer(request)
                 if answer is None:
                     raise RuntimeError("the catalogue has no such part")
-                moved += len(MESSAGE.encode(answer))
+                answers.append(MESSAGE.encode(answer))
+                moved += len(answers[-1])
                 pull.tree(answer)
             else:
                 for part in chunk([card_of(digest) for digest in request.hashes]):
                     cards = Cards(request.head, tuple(part))
-                    moved += len(MESSAGE.encode(cards))
+                    answers.append(MESSAGE.encode(cards))
+                    moved += len(answers[-1])
                     pull.take_cards(cards)
             pull.lost(key)
     return moved
+
+
+def receive(pull: Pull, answers: list[bytes]) -> None:
+    """Play the receiver's side of a transfer again: ask, decode what comes, verify it."""
+    remaining = iter(answers)
+    while not pull.done:
+        for key, request in list(pull.requests()):
+            pull.asked(key, request, b"peer")
+            while key in pull.in_flight:
+                message = MESSAGE.decode(next(remaining))
+                settled = pull.tree(message) if isinstance(message, Tree) else None
+                if isinstance(message, Cards):
+                    settled, _ = pull.take_cards(message)
+                if settled is not None:
+                    pull.lost(settled)
 
 
 def apply_rows(count: int) -> Iterator[Row]:
@@ -120,9 +140,11 @@ def apply_rows(count: int) -> Iterator[Row]:
     entries = [entry_of(card) for card in raw.values()]
     catalogue = Catalogue.build(entries)
     head = owner.head(catalogue, 1)
+    answers: list[bytes] = []
+    transfer(Pull(head, Catalogue(), {}, {}), catalogue, raw.__getitem__, answers)
     started = time.process_time()
     pull = Pull(head, Catalogue(), {}, {})
-    transfer(pull, catalogue, raw.__getitem__)
+    receive(pull, answers)
     mine = Catalogue()
     mine.update([Entry(card.value.id, card.value.island, card.hash) for card in pull.cards.values()])
     if not mine.matches(head.value):

@@ -43,15 +43,18 @@ Floats = Annotated[bytes, Meta(max_length=CARD_COLUMNS_MAX * FLOAT_BYTES)]
 """Little-endian float32, one a column."""
 
 
-class Blob(Struct, frozen=True, forbid_unknown_fields=True):
+class Blob(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A file named by the root of its hash tree."""
 
     root: Hash
     size: Natural
 
 
-class Card(Struct, frozen=True):
-    """What others learn about a learnware before they fetch anything."""
+class Card(Struct, frozen=True, gc=False):
+    """What others learn about a learnware before they fetch anything.
+
+    It holds plain values only, so the garbage collector need not look at a million of them.
+    """
 
     owner: Hash
     slug: Slug
@@ -117,7 +120,11 @@ def card_hash(raw: bytes) -> bytes:
 
 
 def verify_card(
-    raw: bytes, *, owner: bytes | None = None, expected_hash: bytes | None = None
+    raw: bytes,
+    *,
+    owner: bytes | None = None,
+    expected_hash: bytes | None = None,
+    known_hash: bytes | None = None,
 ) -> Verified[Card]:
     """Verify a card's bytes.
 
@@ -130,6 +137,8 @@ def verify_card(
     expected_hash
         The hash under which it was asked for. It is checked first: other bytes are the sender's fault, a
         bad card with the right hash is its owner's.
+    known_hash
+        The hash, where the caller has computed it from these very bytes: it is not computed twice.
 
     Returns
     -------
@@ -141,7 +150,7 @@ def verify_card(
     RemoteProtocolError
         ``hash-wrong``, ``too-large``, ``malformed``, ``owner-wrong`` or ``card-invalid``.
     """
-    digest = card_hash(raw[: CARD_BYTES_MAX + 1])
+    digest = card_hash(raw[: CARD_BYTES_MAX + 1]) if known_hash is None else known_hash
     if expected_hash is not None and digest != expected_hash:
         raise RemoteProtocolError(Violation.HASH_WRONG, where="card")
     card = CARD.decode(raw)
@@ -165,5 +174,5 @@ def _check_columns(card: Card) -> None:
     means = struct.unpack(f"<{columns}f", card.means)
     spreads = struct.unpack(f"<{columns}f", card.spreads)
     # A sum of float32 in float64 cannot overflow, so it is finite exactly when all are.
-    if not isfinite(sum(means) + sum(spreads)) or any(spread < 0 for spread in spreads):
+    if not isfinite(sum(means) + sum(spreads)) or min(spreads, default=0.0) < 0:
         raise RemoteProtocolError(Violation.CARD_INVALID, "a mean or spread is no number", where=card.slug)

@@ -401,7 +401,7 @@ def _root_of_shelf(shelf: Shelf) -> Branch:
 
 
 def verify_bucket_cards(
-    branch: Branch, hashes: Sequence[bytes], cards: Sequence[bytes], owner: bytes
+    branch: Branch, hashes: Sequence[bytes], cards: Sequence[bytes], owner: bytes, *, hashed: bool = False
 ) -> list[Verified[Card]]:
     """Verify all cards of a bucket of a shelf against the hashes that :func:`verify_below` gave.
 
@@ -415,6 +415,8 @@ def verify_bucket_cards(
         The cards' bytes, in the same order.
     owner
         Whom the head belongs to.
+    hashed
+        Whether the caller found the cards by hashes that it computed from their bytes itself.
 
     Raises
     ------
@@ -425,7 +427,8 @@ def verify_bucket_cards(
     if len(cards) != len(hashes):
         raise RemoteProtocolError(Violation.COUNT_WRONG, f"{len(cards)} cards", where="bucket")
     verified = [
-        verify_card(raw, owner=owner, expected_hash=digest) for raw, digest in zip(cards, hashes, strict=True)
+        verify_card(raw, owner=owner, expected_hash=digest, known_hash=digest if hashed else None)
+        for raw, digest in zip(cards, hashes, strict=True)
     ]
     before = b""
     for card in verified:

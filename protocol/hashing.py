@@ -6,6 +6,7 @@ caller passes parts of fixed length and at most one of variable length, or separ
 
 from __future__ import annotations
 
+from functools import cache
 from hashlib import sha256
 
 HASH_BYTES = 32
@@ -13,7 +14,13 @@ HASH_BYTES = 32
 
 def tagged_hash(domain: str, *parts: bytes) -> bytes:
     """Return SHA-256 over the domain in ASCII, one zero byte, and the parts one after another (32 bytes)."""
-    return sha256(b"".join((domain.encode("ascii"), b"\0", *parts))).digest()
+    return sha256(b"".join((_start(domain), *parts))).digest()
+
+
+@cache
+def _start(domain: str) -> bytes:
+    """Return what every hash of a domain begins with; there are as many as this component has domains."""
+    return domain.encode("ascii") + b"\0"
 
 
 def u8(value: int) -> bytes:

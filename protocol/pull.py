@@ -214,7 +214,8 @@ class Pull:
 
     def _finish(self, bucket: Bucket) -> None:
         raw = [self._base_cards.get(digest) or self.stash[digest] for digest in bucket.hashes]
-        cards = verify_bucket_cards(bucket.branch, bucket.hashes, raw, self.head.value.owner)
+        # Both are kept by hashes that were computed here, so that each card is hashed once.
+        cards = verify_bucket_cards(bucket.branch, bucket.hashes, raw, self.head.value.owner, hashed=True)
         self.cards.update((card.hash, card) for card in cards)
 
     def _held_below(self, branch: Branch) -> Iterator[bytes]:
