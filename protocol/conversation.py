@@ -72,6 +72,7 @@ from .roster import ROSTER_TYPE
 from .tokens import Tokens
 from .violations import Violation
 from .walks import Walks
+from .whereabouts import Whereabouts
 
 PUBLIC = b""
 """The scope that every node takes part in."""
@@ -106,6 +107,10 @@ class Conversation:
             context, self.owners, self.broadcast, self._carried_for, self.reports.kept
         )
         self.publishing: Publishing = Publishing(context, self.owners, self._announce)
+        self.whereabouts: Whereabouts = Whereabouts(
+            context, self.owners, self.membership, self.broadcast, self.indexes[PUBLIC]
+        )
+        self.repair.record_of = self.whereabouts.of
         self.walks: Walks = Walks(
             context, self.owners, self.membership, self.owners.verify_node, self.charters_changed
         )
@@ -297,8 +302,7 @@ class Conversation:
         envelope = open_envelope(raw)
         kind = envelope.type
         if kind == NODE_TYPE:
-            if not self.membership.view.holds(envelope.hash):
-                self.membership.admit(self.owners.verify_node(raw), peer)
+            self.whereabouts.take(peer, raw, envelope)
             return False
         if kind in (ROSTER_TYPE, ADMISSION_TYPE):
             return self.groups.take(peer, raw, envelope)
@@ -473,6 +477,7 @@ class Conversation:
         return self._push(index, change, None)
 
     def _push(self, index: Index, change: Change, source: bytes | None) -> int:
+        self.whereabouts.introduce(index, change, source)
         news = News(change.head.raw, change.since, change.cards, change.removed)
         return self.broadcast.push(index.scope, change.head.hash, news, source)
 

@@ -271,6 +271,17 @@ FULL_MEMBERSHIP_MAX = 50
 NODES_KNOWN_MAX = 96
 """Node records kept: the full membership, with room for those that are going away."""
 
+PUBLISHERS_KNOWN_MAX = 10_000
+"""Records of nodes that publish, kept beside the passive view: about 10 MB. Of further ones only those in the
+passive view are known."""
+
+PUBLISHERS_ASKED_MAX = 16
+PUBLISHERS_ASKED_TIMES = 4
+"""Missed ones that are asked for at once, and how often each: a node that nobody could dial has none."""
+
+PUBLISHERS_WAITING_MAX = 64
+"""Records of nodes that may be about to publish: their first news follows within the same second."""
+
 LINKS_CHOSEN_MIN = 3
 """Links of a node's own choice, which inbound ones never push out."""
 

@@ -68,7 +68,7 @@ from .limits import (
 from .messages import Join, Records
 from .node_record import NodeRecord
 from .owners import Owners
-from .passive import Known, Passive, short_id
+from .passive import Known, Passive, ignore, never, short_id
 from .peers import PromiseKey
 
 NODES: PromiseKey = ("nodes", b"")
@@ -81,11 +81,6 @@ class Pause:
 
     failures: int = 0
     until: float = 0.0
-
-
-def _no_companion(owner: bytes) -> bool:
-    del owner
-    return False
 
 
 class Membership:
@@ -111,8 +106,9 @@ class Membership:
         self._fresh: list[bytes] = []
         """Ids of records to be offered to all peers, see ``offer_fresh``."""
         self._rejoin_at = 0.0
-        self.is_companion: Callable[[bytes], bool] = _no_companion
+        self.is_companion: Callable[[bytes], bool] = never
         """Whether an owner is in a group of ours: such nodes are kept in mind and taken in first."""
+        self.on_verified: Callable[[Verified[NodeRecord], bytes], None] = ignore
 
     def handlers(self) -> dict[type, Callable[[bytes, Any], object]]:
         """Return what deals with each message that concerns membership alone."""
@@ -484,6 +480,7 @@ class Membership:
         known.verified = True
         self._context.store(PutNodeRecord(key, known.record.raw))
         self._fresh.append(short_id(known.record))
+        self.on_verified(known.record, key)
 
     def offer_fresh(self, teller: bytes) -> None:
         """Offer what became known to all peers but its teller.

@@ -9,7 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from .context import Context
@@ -38,6 +38,17 @@ class Known:
     """Whether somebody dialled it there, or it names no address."""
 
 
+def never(key: bytes) -> bool:
+    """Stand for a question that nobody answers."""
+    del key
+    return False
+
+
+def ignore(record: Verified[NodeRecord], key: bytes) -> None:
+    """Stand for somebody who wants to be told."""
+    del record, key
+
+
 class Passive:
     """See the module's docstring."""
 
@@ -47,6 +58,8 @@ class Passive:
         self.own: Verified[NodeRecord] | None = None
         self.ids: dict[bytes, bytes] = {}
         """Short id of a known record -> node key; this node's own record's among them."""
+        self.needed: Callable[[bytes], bool] = never
+        """Whether the record of a node is kept elsewhere, and so stays on the disk."""
 
     def own_record(self, record: Verified[NodeRecord]) -> None:
         """Take over this node's own record."""
@@ -66,7 +79,8 @@ class Passive:
     def forget(self, key: bytes) -> None:
         """Keep a record no longer."""
         self.ids.pop(short_id(self.known.pop(key).record), None)
-        self._context.store(DropNodeRecord(key))
+        if not self.needed(key):
+            self._context.store(DropNodeRecord(key))
 
     def record(self, key: bytes) -> Verified[NodeRecord]:
         """Return the record of a node key in ``ids``."""

@@ -62,6 +62,10 @@ class Peer:
         """Return whether another request may be under way at this peer."""
         return len(self.promises) < PROMISES_MAX
 
+    def owes_nodes(self) -> bool:
+        """Return whether it was asked for node records and has not answered."""
+        return any(kind == "nodes" for kind, _ in self.promises)
+
     def promise(self, key: PromiseKey, now: float, stretch: float) -> None:
         """Note a request that is being sent."""
         expected = 4 * self.round_trip if self.round_trip is not None else REQUEST_SECONDS_MAX

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from .context import Context
+from .envelope import Verified
 from .errors import RemoteProtocolError
 from .events import TimerKind
 from .exchange import Ranges, RecordsRequest
@@ -33,6 +34,7 @@ from .limits import (
     REPAIR_SECONDS,
 )
 from .messages import Digest, Records
+from .node_record import NodeRecord
 from .owners import Owners
 from .reconcile import DIGITS, Range
 from .violations import Violation
@@ -51,6 +53,10 @@ class Round:
     """Whether something new came."""
 
 
+def _no_record(key: bytes) -> None:
+    del key
+
+
 class Repair:
     """See the module's docstring."""
 
@@ -60,6 +66,8 @@ class Repair:
         self._context = context
         self._owners = owners
         self._index_of = index_of
+        self.record_of: Callable[[bytes], Verified[NodeRecord] | None] = _no_record
+        """Where a node that publishes is reached: who asks for its head learns that too."""
         self._rounds: dict[tuple[bytes, bytes], Round] = {}
         """(scope, peer) -> round."""
 
@@ -120,13 +128,17 @@ class Repair:
         if index is None or not self._context.pays(peer, len(message.keys)):
             return
         keys = [key for prefix in message.keys for key in index.set.named(prefix)]
-        self.send_records(peer, index, keys)
+        records = [] if index.scope else [self.record_of(key) for key in keys]
+        self.send_records(peer, index, keys, [record for record in records if record is not None])
         # An answer that ends with no records tells the asker that this was all.
         self._context.send(peer, Records((), ()))
 
-    def send_records(self, peer: bytes, index: Index, keys: Iterable[bytes]) -> None:
-        """Send what is held for some keys."""
+    def send_records(
+        self, peer: bytes, index: Index, keys: Iterable[bytes], records: Iterable[Verified[NodeRecord]] = ()
+    ) -> None:
+        """Send what is held for some keys, and node records after it."""
         items = [item for key in keys for item in index.envelopes(key)]
+        items += [(record.value.owner, record.raw) for record in records]
         for charters, envelopes in self._owners.frames(items):
             self._context.send(peer, Records(charters, envelopes))
 

@@ -204,6 +204,7 @@ class State:
         own = [record for record in records if record.value.node_key == self._context.key]
         self._own_record = own[0] if own else None
         self._parts.membership.restore(records, snapshot.anchors)
+        self._parts.whereabouts.restore(records)
 
     def _sign_record(self) -> None:
         """Sign this node's own record, with a seq above the one before."""
@@ -334,6 +335,7 @@ class State:
         self._parts.want_incomplete()
         self._parts.groups.tick()
         self._parts.tokens.tick()
+        self._parts.whereabouts.tick()
         self._parts.quota.recount(self._parts.indexes[PUBLIC])
         self._parts.freshness.tick(self._parts.indexes[PUBLIC])
         for index in self._parts.indexes.values():
@@ -390,7 +392,8 @@ class State:
 
     def node_records(self) -> dict[bytes, Verified[NodeRecord]]:
         """Return the known node records by node key, without this node's own."""
-        return {key: known.record for key, known in self._parts.membership.known.items()}
+        known = {key: known.record for key, known in self._parts.membership.known.items()}
+        return {**self._parts.whereabouts.records, **known}
 
     def queues(self) -> dict[str, int]:
         """Return how much waits, by queue, for metrics; every figure is bounded."""
