@@ -231,8 +231,11 @@ class Checkers:
         """What owners hold for whom nobody vouches stays within the quota, however many they are."""
         vouched = {self.world.owner_of[node.key] for node in self.world.honest()}
         for node, state in self._states(self.world.honest() if self.world.vouching else ()):
+            member = state.groups().is_member
             counts = [
-                len(held.cards) for held in state.heads().values() if held.head.value.owner not in vouched
+                len(held.cards)
+                for held in state.heads().values()
+                if held.head.value.owner not in vouched and not member(held.head.value.owner)
             ]
             most = self.world.cards_max(node)
             self._expect(sum(counts) <= most, node, f"{sum(counts)} cards of {most}")
