@@ -106,7 +106,6 @@ async def test_a_reader_that_stops_is_given_up_and_the_others_are_served(
     async with plain(store) as (address, _):
         host, port = address.split(":")
         stuck = socket.create_connection((host, int(port)))
-        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stuck.sendall(f"GET /blob/{root.hex()} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         await asyncio.sleep(0.1)
         assert await read(address, root) == content
