@@ -255,7 +255,9 @@ def requirement_of(reuser: Reuser, given: Rkme | None, rows: Array | None) -> Rk
     if known is not None:
         return known
     specified = [member.rkme for member in reuser.learnwares_ if member.rkme is not None]
-    if rows is None or not specified:
+    if rows is not None and not specified:
+        raise misfit("one has no statistical specification")
+    if rows is None:
         raise SpecificationError(
             f"{type(reuser).__name__} needs to know the searcher's data",
             why="neither rows nor a requirement were given",

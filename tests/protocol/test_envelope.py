@@ -119,6 +119,7 @@ def test_only_verify_functions_make_a_verified() -> None:
     }
     assert holders == {
         "admission.py",
+        "bridge.py",
         "card.py",
         "envelope.py",
         "head.py",

@@ -29,8 +29,9 @@ FRAMES = [
 ]
 HEADERS = [b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff"]
 HEADERS += [b"\x91" * 40, b"\xc1", b"\xcf" + b"\xff" * 8, b"\xd9\x02\xff\xfe", b""]
-SECONDS_PER_FRAME_MAX = 0.5
-"""A frame takes a millisecond; a slow machine may need ten, and nothing a hundred times that."""
+SECONDS_PER_FRAME_MAX = 2.0
+"""A frame takes a millisecond of CPU, a slow machine ten; a full garbage collection of what other tests left
+in this process may fall on it and took half a second."""
 BYTES_KEPT_MAX = 16 * 1024 * 1024
 """What a state may have grown by after all mutations of one vector: far more than its queues hold."""
 BYTES_PEAK_MAX = 64 * 1024 * 1024

@@ -101,7 +101,8 @@ def test_an_interruption_is_quiet_from_the_first_moment() -> None:
         ended.add(process.returncode)
         assert err == b""
     assert 130 in ended
-    assert ended <= {0, 130}
+    # Once the command is over and Python takes itself down, the signal finds no handler any more.
+    assert ended <= {0, 130, -signal.SIGINT}
 
 
 def test_completion_knows_the_verbs(nowhere: dict[str, str]) -> None:
