@@ -7,6 +7,7 @@ address that is not global is dialled only when it was configured, or told by a 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from functools import lru_cache
 
 from .limits import ADDRESSES_REMEMBERED, NETWORK_PREFIX_BITS_V4, NETWORK_PREFIX_BITS_V6
@@ -59,3 +60,8 @@ def is_global(address: str) -> bool:
         return ipaddress.ip_address(host).is_global
     except ValueError:
         return "." in host and not host.endswith((".local", ".internal", ".lan", ".localhost"))
+
+
+def may_be_dialled(address: str, near: Iterable[str]) -> bool:
+    """Return whether a stranger's word is enough to dial an address, given the addresses of who is near."""
+    return is_global(address) or network_of(address) in {network_of(other) for other in near}

@@ -31,7 +31,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .addresses import is_global, network_of
+from .addresses import may_be_dialled, network_of
 from .charter import ROLE_SERVE
 from .context import Context
 from .effects import Connect, PutAnchors, PutNodeRecord
@@ -164,6 +164,8 @@ class Membership:
         called = self._dialled(key)
         if outbound:
             self._context.send(key, Neighbour(alone=len(self.links) == 1))
+            if len(self.known) < JOIN_IDS:
+                self._offer(key, [], wants_offer=True)
             if called or (key in self._invited and len(self.links) > LINKS_TARGET):
                 self.visiting[key] = self._context.now + VISIT_SECONDS
         else:
@@ -173,6 +175,10 @@ class Membership:
         if len(self._context.peers) > LINKS_HARD_MAX:
             oldest = next(iter(self.visiting), key)
             self.visiting.pop(oldest, None)
+            # It may have had no time to ask, and whoever comes to a crowded node needs others to go to.
+            self._send_records(
+                oldest, [self.view.record(self.view.ids[i]) for i in self.view.sample(SHUFFLE_IDS)]
+            )
             self._context.disconnect(oldest, "no room")
 
     def _dialled(self, key: bytes) -> bool:
@@ -191,11 +197,8 @@ class Membership:
         first, peer.greeted = not peer.greeted, True
         if not first or peer.outbound:
             return
-        if message.alone:
-            if key in self.known and not self.known[key].verified:
-                self._send_on_walk(key, JOIN_HOPS)
-            if self._large:
-                self._offer(key, self.view.sample(JOIN_IDS), wants_offer=False)
+        if message.alone and key in self.known and not self.known[key].verified:
+            self._send_on_walk(key, JOIN_HOPS)
         if len(self.links) <= LINKS_MAX:
             return
         needed = message.alone or self.is_companion(peer.owner)
@@ -426,17 +429,21 @@ class Membership:
         room = max(SHUFFLE_IDS, NODES_KNOWN_MAX - len(self.known))
         if unknown:
             self._context.request(key, NODES, NodesRequest(tuple(unknown[:room])))
-        if message.wants_offer and self._context.pays(key, len(message.ids)):
-            self._offer(key, self.view.sample(SHUFFLE_IDS), wants_offer=False)
+        # Who names nothing is new here and asks for a beginning; in a small network it was given all already.
+        count = SHUFFLE_IDS if message.ids else JOIN_IDS * self._large
+        if message.wants_offer and count and self._context.pays(key, max(len(message.ids), count)):
+            self._offer(key, self.view.sample(count), wants_offer=False)
         self.offer_fresh(key)
 
     def requested(self, key: bytes, message: NodesRequest) -> None:
         """Send the records asked for, with the charters that they need."""
         keys = dict.fromkeys(self.view.ids[item] for item in message.ids if item in self.view.ids)
         found = [self.view.record(node_key) for node_key in keys if self.view.may_pass(node_key)]
-        if not self._context.pays(key, NODE_RECORD_WORK * len(found)):
-            return
-        for charters, envelopes in self._owners.frames([(item.value.owner, item.raw) for item in found]):
+        if self._context.pays(key, NODE_RECORD_WORK * len(found)):
+            self._send_records(key, found)
+
+    def _send_records(self, key: bytes, records: Iterable[Verified[NodeRecord]]) -> None:
+        for charters, envelopes in self._owners.frames([(item.value.owner, item.raw) for item in records]):
             self._context.send(key, Records(charters, envelopes))
 
     def admit(self, record: Verified[NodeRecord], teller: bytes, *, verified: bool = True) -> None:
@@ -503,12 +510,9 @@ class Membership:
 
     def _may_dial(self, record: NodeRecord, teller: bytes) -> bool:
         """Apply rule 3."""
-        if record.mode == "web" or all(is_global(address) for address in record.addresses):
-            return True
         told_by = self._context.peers.get(teller)
-        addresses = told_by.addresses if told_by is not None else ()
-        networks = {network_of(address) for address in (*addresses, *self._context.config.addresses)}
-        return all(network_of(address) in networks for address in record.addresses)
+        near = (*(told_by.addresses if told_by is not None else ()), *self._context.config.addresses)
+        return record.mode == "web" or all(may_be_dialled(address, near) for address in record.addresses)
 
     def _offer(self, key: bytes, ids: list[bytes], *, wants_offer: bool) -> None:
         if ids or wants_offer:
