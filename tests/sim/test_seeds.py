@@ -11,14 +11,14 @@ from tests.sim.plan import Plan
 from tests.sim.regressions import REGRESSIONS
 from tests.sim.run import Run, fails, shrink
 
-SLOW = (8, 9)
-"""Minutes of CPU each, for ``make sim``: a peer that reconciles without end makes 199 others answer, and one
-whose clock is off pins old heads."""
+SLOW = (8, 9, 22)
+"""More than a minute of CPU each, for ``make sim``: in 8, a peer that reconciles without end makes 199 others
+answer."""
 OPEN = {11: "a swarm of strangers keeps a joining node to itself for longer than the run rests"}
 """Seeds that fail, and why: expected here, so that whoever mends it is told."""
 SEEDS = [
     pytest.param(seed, marks=pytest.mark.xfail(reason=OPEN[seed], strict=True)) if seed in OPEN else seed
-    for seed in range(23)
+    for seed in range(24)
     if seed not in SLOW
 ]
 NODES = 200
