@@ -67,9 +67,14 @@ def test_exit_codes_say_what_kind_of_failure_it_was(error: SkerryError, code: in
 
 
 def test_help_comes_at_once() -> None:
-    """200 ms of processor time where Python itself starts in 16; a slow or busy machine gets as much more."""
+    """200 ms of processor time where Python itself starts in 16; a slow or busy machine gets as much more.
+
+    Beside another test process, which shares caches and memory, the same start was seen to take 1.6 times
+    as long.
+    """
     bare = processor_seconds([sys.executable, "-c", "pass"])
-    assert processor_seconds([str(COMMAND), "--help"]) < 0.2 * max(1.0, bare / 0.016)
+    beside = 2.0 if "PYTEST_XDIST_WORKER" in os.environ else 1.0
+    assert processor_seconds([str(COMMAND), "--help"]) < beside * 0.2 * max(1.0, bare / 0.016)
 
 
 def processor_seconds(command: list[str]) -> float:
