@@ -174,13 +174,9 @@ class State:
         self._parts.quota.vouched = frozenset((trust.owner,))
         self._parts.owners.learn_all(chain for chains in snapshot.chains.values() for chain in chains)
         self._parts.groups.restore(snapshot.records.values(), snapshot.groups)
-        for (scope, _), stored in snapshot.catalogues.items():
-            held = self._parts.indexes[scope].restore(stored) if scope in self._parts.indexes else None
-            if held is not None and not held.whole:
-                self._parts.pulls.want(self._parts.indexes[scope], held, None, dict(stored.pending))
+        self._restore_catalogues(snapshot)
         self._restore_records(snapshot)
         self._parts.carrier.restore(snapshot.records.values())
-        self._parts.quota.recount(self._parts.indexes[PUBLIC])
         self._context.loading = False
         for (scope, node_key), stored in snapshot.catalogues.items():
             heads = self._parts.indexes[scope].heads if scope in self._parts.indexes else {}
@@ -193,6 +189,17 @@ class State:
         for scope, digest in snapshot.records:
             if not self._parts.holds_record(scope, digest):
                 self._context.store(DropRecord(scope, digest))
+
+    def _restore_catalogues(self, snapshot: Snapshot) -> None:
+        """Take over the catalogues, and want those that are not whole once all that is held is counted."""
+        unfinished = []
+        for (scope, _), stored in snapshot.catalogues.items():
+            held = self._parts.indexes[scope].restore(stored) if scope in self._parts.indexes else None
+            if held is not None and not held.whole:
+                unfinished.append((self._parts.indexes[scope], held, stored))
+        self._parts.quota.recount(self._parts.indexes[PUBLIC])
+        for index, held, stored in unfinished:
+            self._parts.pulls.want(index, held, None, dict(stored.pending))
 
     def _restore_records(self, snapshot: Snapshot) -> None:
         records = []

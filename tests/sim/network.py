@@ -70,7 +70,7 @@ class NetworkConfig:
     """Wall-clock time at virtual time 0."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Link:
     """A connection; ``ends`` is (dialler, acceptor)."""
 
@@ -88,7 +88,7 @@ class Link:
         return self.ends[1] if self.ends[0] is node else self.ends[0]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Node:
     """One simulated machine: disk and identity outlive the state, which dies in a crash."""
 
