@@ -24,9 +24,9 @@ from bench._spec_bridge import COLUMNS as AIR_COLUMNS
 from bench._spec_bridge import TEST_HOURS, Owner, _boosting, _owner, _ridge, _stations, _windows
 from bench.report import Row
 from skerry.client.demo.hospitals import COLUMNS, NAMES, Hospital, load, pipeline, probability
-from skerry.spec import Bridge, Rkme, fit_bridge, fit_table
+from skerry.reuse.bridged import UntrainedMaps
+from skerry.spec import Bridge, fit_bridge, fit_table
 from skerry.spec.rkme import Floats
-from skerry.spec.table import marginals_of
 
 LABELS = 50
 BASELINES = ("own model", "ridge", "untrained map")
@@ -82,15 +82,6 @@ def found_share(bridge: Bridge, order: Any) -> float:
     return sum(match.target == order[match.source] for match in bridge.matches) / len(order)
 
 
-def random_map(X: Floats, owner: Rkme, rng: np.random.Generator) -> Floats:
-    """Return rows through a random linear map into the owner's columns, in the owner's scale."""
-    known = marginals_of(X)
-    scaled = np.nan_to_num((X - known.location) / np.where(known.spread > 0, known.spread, 1.0))
-    turned = scaled @ rng.normal(size=(X.shape[1], owner.dimension)) / np.sqrt(X.shape[1])
-    mapped: Floats = turned * owner.marginals.spread + owner.marginals.location
-    return mapped
-
-
 def hospital_rows(draws: int, seed: int) -> Iterator[Row]:
     """Yield columns found and the AUC of the bridged models over each baseline's."""
     hospitals = [load(name) for name in NAMES]
@@ -111,14 +102,15 @@ def _hospital(
     order = rng.permutation(len(COLUMNS))
     X, names = renamed(searcher.rows, HOSPITAL_NAMES, order)
     requirement = fit_table(X, columns=names)
+    others = [owner for owner in hospitals if owner is not searcher]
+    rkmes = [fit_table(owner.rows, columns=COLUMNS) for owner in others]
+    maps = UntrainedMaps(X, rkmes, int(rng.integers(2**31)))
     bridged, mapped, found = [], [], []
-    for owner in hospitals:
-        if owner is not searcher:
-            rkme = fit_table(owner.rows, columns=COLUMNS)
-            bridge = fit_bridge(rkme, requirement)
-            bridged.append(probability(models[owner.name], bridge.transform(X)))
-            mapped.append(probability(models[owner.name], random_map(X, rkme, rng)))
-            found.append(found_share(bridge, order))
+    for place, (owner, rkme) in enumerate(zip(others, rkmes, strict=True)):
+        bridge = fit_bridge(rkme, requirement)
+        bridged.append(probability(models[owner.name], bridge.transform(X)))
+        mapped.append(probability(models[owner.name], maps(X, place)))
+        found.append(found_share(bridge, order))
     own = [_trained_auc(searcher, X, make, draws, rng) for make in (pipeline, _logistic)]
     pooled = [_auc(searcher.labels, np.mean(answers, axis=0)) for answers in (bridged, mapped)]
     return [float(np.mean(found)), pooled[0], *own, pooled[1]]
@@ -182,6 +174,7 @@ def _window(X: Floats, y: Floats, start: int, owners: list[Owner], rng: np.rando
     labelled = np.flatnonzero(~np.isnan(y[:start]))[-LABELS:]
     requirement = fit_table(renamed_X[test], columns=names)
     bridges = [fit_bridge(owner.rkme, requirement) for owner in owners]
+    maps = UntrainedMaps(renamed_X[test], [owner.rkme for owner in owners], int(rng.integers(2**31)))
     answers = [
         np.mean(
             [
@@ -195,7 +188,7 @@ def _window(X: Floats, y: Floats, start: int, owners: list[Owner], rng: np.rando
             for model in (_boosting(), _ridge())
         ),
         np.mean(
-            [owner.model.predict(random_map(renamed_X[test], owner.rkme, rng)) for owner in owners], axis=0
+            [owner.model.predict(maps(renamed_X[test], place)) for place, owner in enumerate(owners)], axis=0
         ),
     ]
     found = float(np.mean([found_share(bridge, order) for bridge in bridges]))

@@ -121,7 +121,7 @@ class Bridged(Reuser):
         if len(self.bridges_) != len(rkmes):
             raise misfit(f"there are {len(self.bridges_)} bridges for {len(rkmes)} learnwares")
         self.confidence_: float = float(np.mean([bridge.confidence for bridge in self.bridges_]))
-        self._maps = _Maps(rows, rkmes, self.random_state)
+        self._maps = UntrainedMaps(rows, rkmes, self.random_state)
         self.trials_: list[BridgeTrial] = []
         self.chosen_: str = BRIDGED
         self._own: Any = None
@@ -204,8 +204,18 @@ class Bridged(Reuser):
         return answers
 
 
-class _Maps:
-    """Random linear maps from the searcher's standardised columns into each owner's."""
+class UntrainedMaps:
+    """Random linear maps from the searcher's standardised columns into each owner's: ``maps(rows, place)``.
+
+    Parameters
+    ----------
+    rows
+        (n, d) the searcher's rows, which are standardised by their own mean and spread.
+    rkmes
+        The owners' specifications.
+    seed
+        Seed of the maps.
+    """
 
     def __init__(self, rows: Array, rkmes: Sequence[Rkme], seed: int) -> None:
         known = marginals_of(np.asarray(rows, np.float64))
@@ -217,6 +227,7 @@ class _Maps:
         self._owners = [rkme.marginals for rkme in rkmes]
 
     def __call__(self, rows: Array, place: int) -> Floats:
+        """Return rows (n, d) in the columns of the owner at a place, (n, its columns)."""
         owner = self._owners[place]
         scaled = np.nan_to_num((rows - self._location) / self._spread)
         mapped: Floats = scaled @ self._turns[place] * owner.spread + owner.location
