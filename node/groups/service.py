@@ -330,6 +330,7 @@ def _role(text: str) -> GroupRole:
             "There is no such role",
             where=text,
             why=f"roles are {', '.join(role.value for role in GroupRole)}",
+            todo="Name one of them.",
             code="E-GROUP-INVITE-TERMS",
         ) from error
 

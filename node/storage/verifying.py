@@ -62,6 +62,14 @@ def verify(folder: Folder) -> Verified:
         ``E-STORAGE-DATABASE`` when the database cannot be read at all.
     """
     folder.require()
+    if not folder.database.exists():
+        raise StorageError(
+            "The node has no database yet",
+            where=str(folder.database),
+            why="it is made when the node first serves",
+            todo="Run `skerry serve`; if the node has served before, restore a backup.",
+            code="E-STORAGE-DATABASE",
+        )
     checks: list[Check] = []
     uri = f"file:{folder.database}?mode=ro"
     with database_errors(folder.database), closing(sqlite3.connect(uri, uri=True)) as connection:

@@ -141,7 +141,12 @@ def parse_root(name: str) -> bytes:
         ``E-API-NAME`` when it is anything else.
     """
     if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
-        raise BadRequest("A name is 64 hexadecimal digits", where=name[:80], code="E-API-NAME")
+        raise BadRequest(
+            "A name is 64 hexadecimal digits",
+            where=name[:80],
+            todo="Copy the whole id.",
+            code="E-API-NAME",
+        )
     return bytes.fromhex(name)
 
 

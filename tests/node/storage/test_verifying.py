@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from skerry.errors import StorageError
 from skerry.node.folder import Folder
 from skerry.node.keys import Keyring, initialise
 from skerry.node.search.sketches import Change, Sketches
@@ -138,3 +139,10 @@ def test_a_damaged_database_is_found(folder: Folder) -> None:
     found = verify(folder)
     assert not found.sound
     assert found.checks[0].todo
+
+
+def test_a_node_that_never_served_says_so(tmp_path: Path) -> None:
+    fresh = Folder(tmp_path / "fresh")
+    initialise(fresh, "Hungary")
+    with pytest.raises(StorageError, match="no database yet"):
+        verify(fresh)
