@@ -67,12 +67,13 @@ def byte_size(size: int) -> str:
 
 
 def hits_table(hits: Hits) -> Table:
-    """Return the hits as a table for a terminal."""
-    rows = [_hit_row(number, hit) for number, hit in enumerate(hits, start=1)]
-    if all(hit.expected_loss is None for hit in hits):
-        return table(HIT_COLUMNS, rows)
-    losses = ["" if hit.expected_loss is None else f"{hit.expected_loss.loss:.3f}" for hit in hits]
-    return table((*HIT_COLUMNS, "#loss"), ((*row, loss) for row, loss in zip(rows, losses, strict=True)))
+    """Return the hits as a table for a terminal.
+
+    Where labels were given, the expected loss takes the place of the cosine: both do not fit in 80 columns.
+    """
+    labelled = any(hit.expected_loss is not None for hit in hits)
+    rows = (_hit_row(number, hit, labelled=labelled) for number, hit in enumerate(hits, start=1))
+    return table((*HIT_COLUMNS[:-1], "#loss") if labelled else HIT_COLUMNS, rows)
 
 
 def frame_columns(hits: Sequence[Hit]) -> dict[str, list[Any]]:
@@ -132,7 +133,10 @@ def missing_extra(what: str, extra: str) -> Unavailable:
     )
 
 
-def _hit_row(number: int, hit: Hit) -> tuple[object, ...]:
+def _hit_row(number: int, hit: Hit, *, labelled: bool) -> tuple[object, ...]:
     distance = "" if hit.mmd2 is None else f"{hit.mmd2:.4f}"
-    cosine = "" if hit.cosine is None else f"{hit.cosine:.3f}"
-    return number, hit.title, hit.owner, hit.card.lane, byte_size(hit.card.package_bytes), distance, cosine
+    last = hit.cosine
+    if labelled:
+        last = None if hit.expected_loss is None else hit.expected_loss.loss
+    size = byte_size(hit.card.package_bytes)
+    return number, hit.title, hit.owner, hit.card.lane, size, distance, "" if last is None else f"{last:.3f}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from skerry.client.cache import Cache
 from skerry.client.demo.nodes import DemoNode, stop_all
 from skerry.client.network import Network
 
@@ -35,9 +36,10 @@ class Market:
     searcher: Lab
 
     def clear(self) -> None:
-        """Withdraw everything, and wait until the searcher has heard of it."""
+        """Withdraw everything, wait until the searcher has heard of it, and empty the searcher's cache."""
         for card in self.owner.network.learnwares():
             self.owner.network.withdraw(card.slug)
+        Cache(self.searcher.environment["SKERRY_CACHE"]).remove()
         wait_until(lambda: self.searcher.network.status().cards == 0)
 
 
