@@ -70,8 +70,8 @@ from .search.sketches import Sketches
 from .storage.store import Store
 from .transfer.blobs_http import BlobRoutes
 from .transfer.fetching import SpecificationCache
+from .transfer.pace import Pace
 from .transfer.relay import RelayRoutes
-from .transfer.sending import Pace
 from .view import NodeView
 
 if TYPE_CHECKING:

@@ -69,8 +69,34 @@ BLOB_WRITE_SECONDS_MAX: Final = 60.0
 SEND_TURN_BYTES: Final = 4 * MIB
 """What one reader of a blob gets before the event loop looks after others: a millisecond or two of a core."""
 
+SEND_THREADS_MAX: Final = 4
+"""Readers of blobs for whom the kernel sends in a thread at one time: they share the line and the cores
+anyhow, and all others are served by the event loop."""
+
+SEND_THREAD_TURN_BYTES: Final = 16 * MIB
+"""What a thread sends in one turn: a few milliseconds for a fast reader, beside which being woken costs
+nothing; for the slowest that does not stall, 64 KiB within the time below, 13 s."""
+
+SEND_THREAD_BYTES_MIN: Final = 1 * MIB
+"""What is worth a thread; the socket itself takes about as much at once."""
+
+SEND_STALL_SECONDS: Final = 0.05
+"""How long a thread waits for a reader before the event loop does: longer than a busy machine keeps a program
+waiting."""
+
+SEND_CHECK_SECONDS: Final = 1.0
+"""How often it is asked while a thread sends whether the reader may still have the blob; "no" has to work
+within five."""
+
 PACE_BURST_SECONDS: Final = 0.1
 """Seconds' worth of a limited rate that may be saved up, so that short pauses do not lower it."""
+
+PACE_TURN_SECONDS: Final = 0.25
+"""Seconds' worth of a limited rate that one reader gets at once: even a hundred readers that share it see
+nothing of the 30 s after which they would take the line for dead."""
+
+PACE_TURN_BYTES_MIN: Final = 16 * KIB
+"""What one reader gets at once however low the limit is: one record of TLS."""
 
 BLOB_CHUNK_BYTES: Final = 256 * KIB
 """Piece in which blobs are read and written: one leaf of the hash tree."""

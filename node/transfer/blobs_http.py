@@ -18,7 +18,9 @@ from skerry.node.api.problems import BadRequest
 from skerry.node.groups.sources import token_of
 from skerry.node.limits import BLOBS_SERVED_MAX
 
-from .sending import Pace, send_range
+from .kernel import KernelSender
+from .pace import Pace
+from .sending import send_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,11 +57,16 @@ class BlobRoutes:
         self._blobs = blobs
         self._may_have = may_have
         self._serving = 0
+        self._kernel = KernelSender()
 
     def add_to(self, application: web.Application) -> None:
-        """Add the routes."""
+        """Add the routes, and end with the application."""
+        application.on_cleanup.append(self._close)
         application.router.add_get("/blob/{name}", self._blob, allow_head=False)
         application.router.add_get("/blob/{name}/leaves", self._leaves, allow_head=False)
+
+    async def _close(self, _: web.Application) -> None:
+        self._kernel.close()
 
     async def _leaves(self, request: web.Request) -> web.StreamResponse:
         tree = await asyncio.to_thread(self._blobs.tree, self._root(request))
@@ -90,12 +97,14 @@ class BlobRoutes:
         await response.prepare(request)
         pace = _Watched(self._pace, lambda: self._may_have(root, _token(request)))
         try:
-            sent = await send_range(request, response, file, start, stop, pace)
+            sent = await send_range(request, response, file, start, stop, pace, self._kernel)
         except _NoLongerAllowedError:
-            if request.transport is not None:
-                request.transport.abort()
+            _cut(request)
             return response
         self._on_served(request, root, sent)
+        if sent < stop - start:
+            _cut(request)
+            return response
         await response.write_eof()
         return response
 
@@ -123,9 +132,23 @@ class _Watched(Pace):
 
     async def take(self, size: int) -> None:
         """Return when `size` more bytes may move."""
+        self.check()
+        await self._pace.take(size)
+
+    def turn(self, size: int) -> int:
+        """Return how many of `size` bytes to take at once."""
+        return self._pace.turn(size)
+
+    def check(self) -> None:
+        """Raise when the reader may have the blob no more."""
         if not self._still():
             raise _NoLongerAllowedError
-        await self._pace.take(size)
+
+
+def _cut(request: web.Request) -> None:
+    """End a connection whose answer cannot be finished: its reader would wait for the rest."""
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _token(request: web.Request) -> bytes:

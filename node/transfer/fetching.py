@@ -37,7 +37,7 @@ from skerry.package.hashtree import HASH_BYTES, HashTree, leaf_count, verify_lea
 from skerry.package.limits import LEAF_BYTES
 from skerry.spec.limits import SPECIFICATION_BYTES_MAX
 
-from .sending import UNLIMITED, Pace
+from .pace import UNLIMITED, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
