@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 
+from bench._kinds_corpus import Bayes, Corpus, Kept
 from bench._kinds_market import COMBINATIONS, HITS, Searcher, ranked, served
 from bench.report import Row
 from skerry.reuse import AutoReuse, Learnware, as_estimator
-from skerry.spec import fit_text
-from skerry.spec.text import read_texts, text_key, text_memory
 
 TOPICS = ("comp", "rec", "sci", "talk", "misc")
 OWNERS_A_TRIPLE = 5
@@ -39,87 +37,34 @@ MEASURES = ("mean", "best", "top1", "average", "combined", "auto", "labels_saved
 NEEDS = "give the folder of the 20 newsgroups with --newsgroups"
 
 
-class Corpus:
-    """The messages, and their word counts, which all owners' models share."""
-
-    def __init__(self, folder: Path, *, every: int) -> None:
-        import pandas as pd
-
-        frames = [pd.read_parquet(folder / f"{part}.parquet")[::every] for part in ("train", "test")]
-        frame = pd.concat(frames, ignore_index=True)
-        self.texts: list[str] = frame["text"].tolist()
-        self.labels = frame["label"].to_numpy()
-        self.topics = np.array([group.split(".")[0] for group in frame["group"]])
-        self.training = np.arange(len(frame)) < len(frames[0])
-        self.places = {text: place for place, text in enumerate(self.texts)}
-        vectoriser = CountVectorizer(stop_words="english").fit(frames[0]["text"])
-        self.counts = vectoriser.transform(self.texts).tocsr()
-
-    def of(self, topics: tuple[str, ...], *, training: bool) -> np.ndarray:
-        """Return the places of the messages of some topics."""
-        return np.flatnonzero(np.isin(self.topics, topics) & (self.training == training))
-
-
-@dataclass
-class Bayes:
-    """An owner's model: what ``TfidfVectorizer`` and ``MultinomialNB`` fitted to its messages would be.
-
-    The words that occur in the owner's messages are its vocabulary. Answers are remembered, a row a message.
-    """
-
-    corpus: Corpus
-    own: np.ndarray
-    known: dict[int, np.ndarray] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        counts = self.corpus.counts[self.own]
-        self.words = np.flatnonzero(counts.getnnz(axis=0))
-        self.model = make_pipeline(TfidfTransformer(), MultinomialNB(alpha=0.1))
-        self.model.fit(counts[:, self.words], self.corpus.labels[self.own])
-        self.classes = self.model.classes_.tolist()
-
-    def predict_proba(self, texts: Any) -> np.ndarray:
-        places = [self.corpus.places[text] for text in texts]
-        new = [place for place in dict.fromkeys(places) if place not in self.known]
-        if new:
-            answers = self.model.predict_proba(self.corpus.counts[new][:, self.words]).astype(np.float32)
-            self.known.update(zip(new, answers, strict=True))
-        return np.stack([self.known[place] for place in places])
-
-    def predict(self, texts: Any) -> np.ndarray:
-        return np.asarray(self.classes)[self.predict_proba(texts).argmax(axis=1)]
-
-
 def rows(options: argparse.Namespace) -> list[Row]:
     """Return how well searchers are served, against what was published."""
     if options.newsgroups is None:
         return [Row(f"newsgroups_{name}", None, "accuracy", note=NEEDS) for name in MEASURES]
     corpus = Corpus(options.newsgroups, every=8 if options.quick else 1)
-    remembered = Remembered(options.features, corpus) if options.features else None
-    searchers = [searcher(corpus, pair) for pair in itertools.combinations(TOPICS, 2)]
+    kept = Kept(options.features, corpus)
+    searchers = [searcher(corpus, kept, pair) for pair in itertools.combinations(TOPICS, 2)]
     owners, draws = (1, 1) if options.quick else (OWNERS_A_TRIPLE, options.draws)
     found, labelled = [], []
     for draw in range(draws):
-        market = drawn(corpus, owners, options.seed + draw)
+        market = drawn(corpus, kept, owners, options.seed + draw)
         found.append(served(market, searchers))
         if draw == 0:
             labelled = labelled_rows(corpus, market, searchers, options)
-    if remembered is not None:
-        remembered.keep()
     params = {"owners": 10 * owners, "searchers": len(searchers), "draws": draws, "hits": HITS}
     rows = [*_unlabelled(found, params), *labelled]
     # An eighth of the messages is another scenario, with other figures.
     return [replace(row, goal=None) for row in rows] if options.quick else rows
 
 
-def searcher(corpus: Corpus, topics: tuple[str, ...]) -> Searcher:
+def searcher(corpus: Corpus, kept: Kept, topics: tuple[str, ...]) -> Searcher:
     """Return the searcher with all test messages of some topics."""
     places = corpus.of(topics, training=False)
     texts = [corpus.texts[place] for place in places]
-    return Searcher(texts, corpus.labels[places], fit_text(texts))
+    return Searcher(texts, corpus.labels[places], kept.fitted(texts))
 
 
-def drawn(corpus: Corpus, owners: int, seed: int) -> list[Learnware]:
+def drawn(corpus: Corpus, kept: Kept, owners: int, seed: int) -> list[Learnware]:
     """Return a market of owners, each with half the training messages of three topics."""
     rng = np.random.default_rng(seed)
     market: list[Learnware] = []
@@ -128,7 +73,7 @@ def drawn(corpus: Corpus, owners: int, seed: int) -> list[Learnware]:
         for _ in range(owners):
             own = rng.choice(pool, len(pool) // 2, replace=False)
             texts = [corpus.texts[place] for place in own]
-            market.append(as_estimator(Bayes(corpus, own), fit_text(texts)))
+            market.append(as_estimator(Bayes(corpus, own), kept.fitted(texts)))
     return market
 
 
@@ -228,25 +173,3 @@ def _labelled(
     )
     saved = (min(enough) if enough else max(own)) - 100
     return [*found, Row("newsgroups_labels_saved", float(saved), "labels", {"labels": 100}, note=note)]
-
-
-class Remembered:
-    """Rows of texts on disk, by the hash of the text, so that a second run need not extract them."""
-
-    def __init__(self, folder: Path, corpus: Corpus, extractor: str = "hashed") -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / f"{extractor}.npz"
-        self._memory = text_memory(extractor)
-        self._keys = {text_key(text) for text in read_texts(corpus.texts)}
-        if self._path.exists():
-            with np.load(self._path) as kept:
-                for key, row in zip(kept["keys"], kept["rows"], strict=True):
-                    self._memory.put(key.tobytes(), row)
-
-    def keep(self) -> None:
-        """Write down what is remembered of the corpus."""
-        found = [(key, row) for key in self._keys if (row := self._memory.get(key)) is not None]
-        keys, rows = zip(*found, strict=True)
-        np.savez(
-            self._path, keys=np.array([np.frombuffer(key, np.uint8) for key in keys]), rows=np.stack(rows)
-        )

@@ -9,6 +9,7 @@ from .learnware import Learnware, LearnwareClassifier, LearnwareRegressor, Predi
 from .pooling import Average, Routed, Weighted
 from .pruning import EnsemblePruning
 from .selector import JobSelector
+from .selftraining import SelfTrained
 from .stacking import FeatureAugment, Stacking
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "LearnwareRegressor",
     "Predictor",
     "Routed",
+    "SelfTrained",
     "Stacking",
     "Weighted",
     "as_estimator",
