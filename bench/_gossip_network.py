@@ -1,9 +1,9 @@
 """Whole networks: the states themselves, in the simulator of the tests, with links of 10 to 100 ms.
 
-Membership forms by itself before anything is measured. Times are virtual seconds and bytes are payload, so
-neither depends on the machine; only the time that ten virtual minutes take does. One network of a size
-plays everything in turn: publications without loss, ten minutes of one publication each, the same with loss,
-and at last the silent death of 30 %.
+Times are virtual seconds and bytes are payload, so neither depends on the machine; only the time that ten
+virtual minutes take does. One network of a size plays everything in turn: publications without loss, idle
+minutes, ten minutes of one publication each, publications with loss, and at last the silent death of 30 %.
+How the network came about stands in the first row (:mod:`bench._gossip_forming`).
 """
 
 from __future__ import annotations
@@ -12,30 +12,32 @@ import gc
 import math
 import random
 import resource
+import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
+from bench._gossip_forming import joined, publishers, woken
 from bench.report import Row
 from skerry.protocol.effects import CardsChanged, Deliver, Effect, Send
 from skerry.protocol.envelope import open_envelope
 from skerry.protocol.events import Event, Received
 from skerry.protocol.messages import MESSAGE, News
-from tests.sim.network import NetworkConfig, Node
+from tests.sim.network import Node
 from tests.sim.world import World
 
 LABELS = {100: "100", 1000: "1k", 10_000: "10k"}
 GOALS_SIZE = 10_000
 """The size that the goals are about."""
-PUBLISHERS_MAX = 200
 ROUNDS_WARM_UP = 2
-"""Publications of each measured publisher before: its charters are known then, and its tree has settled."""
+"""Publications of each measured publisher before: the tree has settled then."""
 PUBLISHERS_MEASURED = 8
-JOINS_PER_SECOND = 25.0
-BOOTSTRAPS = 20
-QUIET_SECONDS = 120.0
-"""Between the last join and the first publication."""
+PUBLISHERS_MEASURED_LARGE = 4
+"""The same at the size that the goals are about: there are ten thousand deliveries of each."""
+IDLE_SECONDS = 150.0
+"""Five rounds of repair, and half a round of shuffles: every node is at another place of its round."""
 NEWS_START = b"\x85\xa4type\xa4news"
 TYPES = {"news": "news", "ihave": "ihave", "graft": "graft", "prune": "prune"}
 
@@ -79,15 +81,6 @@ class Deliveries:
         if known is None:
             known = self._heads[envelope] = open_envelope(envelope).hash
         return known
-
-
-def formed(seed: int, size: int) -> World:
-    """Return a network that has formed by itself and come to rest."""
-    world = World(seed, size, NetworkConfig(), real=False)
-    joining = max(10.0, size / JOINS_PER_SECOND)
-    world.start_all(over=joining, bootstraps=min(BOOTSTRAPS, max(2, size // 20)))
-    world.network.run(joining + QUIET_SECONDS)
-    return world
 
 
 def reach(world: World, publisher: Node, slug: str, limit: float = 60.0) -> tuple[float, Deliveries]:
@@ -150,41 +143,57 @@ def measured(world: World, publishers: list[Node], label: str) -> Measured:
     return Measured(seconds, sum(hops) / len(hops), max(hops), frames / deliveries - 1, sent / deliveries)
 
 
-def network_rows(size: int, seed: int) -> Iterator[Row]:
-    """Measure one network of a size."""
+def network_rows(size: int, seed: int, *, join: bool = False) -> Iterator[Row]:
+    """Measure one network of a size, which formed by joining or woke from drawn disks."""
     label = LABELS.get(size, str(size))
     started = time.process_time()
-    world = formed(seed, size)
-    forming = time.process_time() - started
-    gc.collect()
-    gc.freeze()
+    # What a simulation leaves behind has no cycles; looking for them among all states takes minutes.
+    gc.disable()
+    world = joined(seed, size) if join else woken(seed, size)
+    minutes = (time.process_time() - started) / 60
+    links = sum(len(node.links) for node in world.nodes) / size
+    params: dict[str, object] = {
+        "nodes": size,
+        "formed": "joined" if join else "woken from drawn disks",
+        "links": round(links, 2),
+    }
+    yield Row(f"forming_minutes_{label}", minutes, "min of one core", params)
     goal = size == GOALS_SIZE
-    publishers = world.nodes[:: max(1, size // min(size // 5, PUBLISHERS_MAX))]
-    chosen = publishers[:: max(1, len(publishers) // PUBLISHERS_MEASURED)][:PUBLISHERS_MEASURED]
+    publishing = publishers(world)
+    count = PUBLISHERS_MEASURED_LARGE if goal else PUBLISHERS_MEASURED
+    chosen = publishing[:: max(1, len(publishing) // count)][:count]
+    yield from settled_rows(world, chosen, label, "<= 1" if goal else None)
+    yield from idle_rows(world, size, label)
+    yield from ten_minutes_rows(world, size, publishing, label)
+    yield from lossy_rows(world, chosen, label, "<= 2" if goal else None)
+    yield death_row(world, size, seed)
+    gc.enable()
+
+
+def settled_rows(world: World, chosen: list[Node], label: str, bound: str | None) -> Iterator[Row]:
+    """Publish from some nodes until the tree has settled, and once more."""
     first = measured(world, chosen, "first")
     for number in range(1, ROUNDS_WARM_UP):
         measured(world, chosen, f"warm{number}")
     settled = measured(world, chosen, "settled")
-    params: dict[str, object] = {"nodes": size, "publications": len(chosen)}
-    note = f"slowest; first publications {max(first.seconds):.2f}; hops mean {settled.hops:.1f}"
-    bound = "<= 1" if goal else None
+    params: dict[str, object] = {"nodes": len(world.nodes), "publications": len(chosen)}
+    note = f"slowest; first publications {max(first.seconds):.2f}"
     yield Row(f"reach_seconds_{label}", max(settled.seconds), "virtual s", params, goal=bound, note=note)
-    yield Row(
-        f"hops_mean_{label}", settled.hops, "hops", {**params, "max": settled.hops_max}, note="of deliveries"
-    )
+    hops = {**params, "max": settled.hops_max, "flooded": round(first.hops, 2)}
+    yield Row(f"hops_mean_{label}", settled.hops, "hops", hops)
     yield Row("redundancy_settled", settled.copies, "extra copies", params, goal="<= 0.05")
     yield bytes_row(world, settled, params)
-    yield from idle_rows(world, size)
-    yield from ten_minutes_rows(world, size, publishers, forming)
+
+
+def lossy_rows(world: World, chosen: list[Node], label: str, bound: str | None) -> Iterator[Row]:
+    """Publish where one frame in twenty needs a retransmission."""
     world.network.config = replace(world.network.config, loss=0.05)
     measured(world, chosen, "lossy-warm")
     lossy = measured(world, chosen, "lossy")
-    params = {**params, "loss": 0.05}
-    bound = "<= 2" if goal else None
+    params: dict[str, object] = {"nodes": len(world.nodes), "publications": len(chosen), "loss": 0.05}
     yield Row(f"reach_seconds_{label}_loss5", max(lossy.seconds), "virtual s", params, goal=bound)
     yield Row("redundancy_loss5", lossy.copies, "extra copies", params, goal="<= 0.6")
     world.network.config = replace(world.network.config, loss=0.0)
-    yield death_row(world, size, seed)
 
 
 def bytes_row(world: World, settled: Measured, params: dict[str, object]) -> Row:
@@ -199,32 +208,26 @@ def bytes_row(world: World, settled: Measured, params: dict[str, object]) -> Row
     return Row("bytes_ratio_per_card", ratio, "of head + card", params, goal="<= 1.15")
 
 
-def idle_rows(world: World, size: int, seconds: float = 300.0) -> Iterator[Row]:
+def idle_rows(world: World, size: int, label: str) -> Iterator[Row]:
     """Payload that a node sends while nothing happens."""
     before = sum(world.network.sent_bytes.values())
-    world.network.run(world.network.now + seconds)
-    rate = (sum(world.network.sent_bytes.values()) - before) / seconds / size
-    label = LABELS.get(size, str(size))
+    world.network.run(world.network.now + IDLE_SECONDS)
+    rate = (sum(world.network.sent_bytes.values()) - before) / IDLE_SECONDS / size
     state = world.nodes[0].state
     heads = 0 if state is None else len(state.heads())
-    params = {"nodes": size, "publishing": heads, "seconds": seconds}
+    params = {"nodes": size, "publishing": heads, "seconds": IDLE_SECONDS}
     yield Row(f"idle_bytes_per_second_{label}", rate, "bytes/s a node", params, goal="<= 50")
 
 
-def ten_minutes_rows(world: World, size: int, publishers: list[Node], forming: float) -> Iterator[Row]:
+def ten_minutes_rows(world: World, size: int, publishing: list[Node], label: str) -> Iterator[Row]:
     """Processor time of ten virtual minutes with one publication a minute."""
     started, handled = time.process_time(), world.network.handled
     for minute in range(10):
-        world.publish(publishers[-1 - minute % len(publishers)], [f"minute{minute}"])
+        world.publish(publishing[-1 - minute % len(publishing)], [f"minute{minute}"])
         world.network.run(world.network.now + 60.0)
     minutes = (time.process_time() - started) / 60
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    label = LABELS.get(size, str(size))
-    params = {
-        "nodes": size,
-        "events": world.network.handled - handled,
-        "forming_minutes": round(forming / 60, 2),
-    }
+    params = {"nodes": size, "events": world.network.handled - handled}
     yield Row(f"virtual_10min_minutes_{label}", minutes, "min of one core", params, goal="<= 5")
     yield Row(f"peak_gigabytes_{label}", gigabytes, "GB", {"nodes": size}, goal="<= 8")
 
@@ -240,23 +243,30 @@ def death_row(world: World, size: int, seed: int) -> Row:
     return Row(name, seconds, "virtual s", {"nodes": size}, goal="<= 3", note="next publication, at once")
 
 
-def hops_row(rows: list[Row]) -> Row | None:
-    """Growth of the mean hops with the logarithm of the size, against what log2 N would give."""
-    points = [
-        (math.log2(float(str(row.params["nodes"]))), row.value)
+def hops_rows(rows: list[Row]) -> Iterator[Row]:
+    """Fit the mean hops of deliveries over the sizes that were measured.
+
+    Hops that grow like log2 N are a line over log2 N, so each doubling adds the same; more between the larger
+    sizes than between the smaller ones is faster growth, and a power of N would be a multiple.
+    """
+    found = {
+        math.log2(float(str(row.params["nodes"]))): row.value
         for row in rows
         if row.measure.startswith("hops_mean_") and row.value is not None
-    ]
+    }
+    points = sorted(found.items())
     if len(points) < 2:
-        return None
-    # Least squares of log(hops) over log(log2 N): the exponent is 1 when hops grow like log2 N.
-    xs = [math.log(x) for x, _ in points]
-    ys = [math.log(y) for _, y in points]
-    mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
-    slope = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / sum(
-        (x - mean_x) ** 2 for x in xs
-    )
-    params = {"sizes": len(points)}
-    return Row(
-        "hops_growth", slope, "exponent of log2 N", params, goal="<= 1", note="mean hops of deliveries"
-    )
+        return
+    doublings, hops = zip(*points, strict=True)
+    slope, start = statistics.linear_regression(doublings, hops)
+    sizes = "/".join(str(round(2**item)) for item in doublings)
+    params = {"sizes": sizes, "at_one_node": round(start, 2)}
+    yield Row("hops_per_doubling", slope, "hops", params, note="least squares over log2 N")
+    if len(points) < 3:
+        return
+    steps = [(after[1] - before[1]) / (after[0] - before[0]) for before, after in pairwise(points)]
+    params = {"sizes": sizes, "per_doubling": "/".join(f"{step:.2f}" for step in steps)}
+    note = "1 is log2 N; of the largest sizes over the smallest"
+    # Sizes close to each other tell the growth from chance only roughly.
+    bound = "<= 1.1" if max(found) >= math.log2(GOALS_SIZE) else None
+    yield Row("hops_growth", steps[-1] / steps[0], "ratio of slopes", params, goal=bound, note=note)

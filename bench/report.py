@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -70,7 +71,24 @@ def show(rows: list[Row], *, as_json: bool) -> None:
     print(_table([_HEADINGS, *(_cells(row) for row in rows)]))
 
 
+def show_each(rows: Iterable[Row], *, as_json: bool) -> list[Row]:
+    """Print each row as soon as it is known, and return them all.
+
+    A table whose rows come over minutes cannot wait for its widest cell: columns have fixed widths here, and
+    what is longer pushes the rest of its line.
+    """
+    shown = []
+    if not as_json:
+        print(_line(_HEADINGS, _WIDTHS), flush=True)
+    for row in rows:
+        text = json.dumps(row.as_dict(), sort_keys=False) if as_json else _line(_cells(row), _WIDTHS)
+        print(text, flush=True)
+        shown.append(row)
+    return shown
+
+
 _HEADINGS = ["measure", "params", "value", "unit", "peer", "peer value", "ratio", "goal", "met"]
+_WIDTHS = [38, 46, 9, 16, 4, 10, 5, 14, 0]
 _MET_WORDS = {True: "yes", False: "NO", None: ""}
 
 
@@ -96,7 +114,8 @@ def _number(value: float | None) -> str:
 
 def _table(lines: list[list[str]]) -> str:
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    return "\n".join(_line(line, widths) for line in lines)
+
+
+def _line(cells: list[str], widths: list[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()

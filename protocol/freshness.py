@@ -22,8 +22,9 @@ class Freshness:
 
     def tick(self, index: Index) -> None:
         """Look at the heads of others."""
+        oldest = self._context.wall - HEAD_OLD_SECONDS
         issued = [held.head.value.issued for key, held in index.heads.items() if key != self._context.key]
-        old = sum(self._context.wall - at > HEAD_OLD_SECONDS for at in issued)
+        old = sum([at < oldest for at in issued])
         alarmed = len(issued) >= HEADS_TO_JUDGE_MIN and 2 * old >= len(issued)
         if alarmed != self.alarmed:
             self.alarmed = alarmed

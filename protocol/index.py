@@ -105,7 +105,7 @@ class Held:
     @property
     def whole(self) -> bool:
         """Return whether the newest head's catalogue is whole."""
-        return self.shown is not None and self.shown.hash == self.head.hash
+        return self.shown is self.head or (self.shown is not None and self.shown.hash == self.head.hash)
 
     @property
     def visible(self) -> Mapping[bytes, bytes]:

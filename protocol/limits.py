@@ -522,7 +522,7 @@ PULL_PAUSE_SECONDS_MAX = 30.0
 RECONCILE_QUEUE_MAX = 100_000
 """Keys that wait to be asked for at one peer."""
 
-ADDRESSES_REMEMBERED = 4096
+ADDRESSES_REMEMBERED = 16_384
 """Addresses whose network is remembered: telling it takes longer than all else in choosing whom to dial."""
 
 ANNOUNCED_HEAD_WORK = 16.0

@@ -56,9 +56,12 @@ class Quota:
 
     def recount(self, index: Index) -> None:
         """Count anew what is held: heads went, and people changed their minds."""
-        self._counts = {
-            key: max(held.count, 0 if held.whole else self._counts.get(key, 0))
-            for key, held in index.heads.items()
-            if held.head.value.owner not in self.vouched and not self._member(held.head.value.owner)
-        }
+        vouched, member, counts = self.vouched, self._member, {}
+        for key, held in index.heads.items():
+            value = held.head.value
+            if value.owner in vouched or member(value.owner):
+                continue
+            # What is whole is what the head signs, and its trees need not be asked.
+            counts[key] = value.count if held.whole else max(held.count, self._counts.get(key, 0))
+        self._counts = counts
         self._total = sum(self._counts.values())

@@ -6,8 +6,8 @@ crash keeps a prefix of random length, as a write-ahead log does.
 
 from __future__ import annotations
 
-import copy
 import random
+from dataclasses import replace
 
 from skerry.protocol.effects import PutCatalogue, PutRecord, StoreOperation
 from skerry.protocol.snapshot import Snapshot
@@ -49,7 +49,18 @@ class Disk:
     def snapshot(self) -> Snapshot:
         """Return what a node that starts now would read."""
         self._sync(len(self._unsynced))
-        return copy.deepcopy(self._synced)
+        held = self._synced
+        return Snapshot(
+            chains=dict(held.chains),
+            catalogues={
+                place: replace(stored, cards=dict(stored.cards), pending=dict(stored.pending))
+                for place, stored in held.catalogues.items()
+            },
+            node_records=dict(held.node_records),
+            anchors=held.anchors,
+            records=dict(held.records),
+            groups=dict(held.groups),
+        )
 
     def _sync(self, count: int) -> None:
         for operation in self._unsynced[:count]:

@@ -19,58 +19,98 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from skerry.protocol.head import HEAD
 from skerry.protocol.messages import MESSAGE
+from skerry.protocol.node_record import NODE_RECORD
 
 ENTRIES_MAX = 400_000
 """Results kept per function; a run of ten thousand nodes has about a hundred thousand different records."""
+FRAMES_MAX = 20_000
+"""Decoded frames kept: equal ones arrive within a second or two, and most are only ever seen once."""
 TIME_SHARED_SECONDS = 3600
 """Verdicts depend on the time only by tolerances of a day, so those of one hour are taken to be equal."""
 
-PLACES = (
-    ("skerry.protocol.conversation.open_envelope", 0),
-    ("skerry.protocol.owners.verify_node_record", 3),
-    ("skerry.protocol.conversation.verify_card", 0),
-    ("skerry.protocol.index.verify_head", 3),
-    ("skerry.protocol.index.open_envelope", 0),
-    ("skerry.protocol.owners.open_envelope", 0),
-    ("skerry.protocol.owners.verify_chain", 2),
-)
-"""Where a function is used, and which argument (counted from 1) is the wall clock; 0 for none."""
+Function = Callable[..., Any]
 
 
-def _key(argument: Any) -> Any:
-    """Return what an argument is recognised by: bytes by value, values by identity."""
-    return argument if isinstance(argument, bytes | int | str | tuple) else id(argument)
+def _by_value(entries_max: int) -> Callable[[Function], Function]:
+    """Return what remembers by arguments that are compared by their value."""
+
+    def remembering(function: Function) -> Function:
+        memory: dict[tuple[Any, ...], Any] = {}
+
+        def remembered(*arguments: Any) -> Any:
+            found = memory.get(arguments)
+            if found is None:
+                if len(memory) >= entries_max:
+                    memory.clear()
+                found = memory[arguments] = function(*arguments)
+            return found
+
+        return remembered
+
+    return remembering
 
 
-def _remembering(function: Callable[..., Any], clock: int) -> Callable[..., Any]:
-    memory: dict[Any, tuple[Any, tuple[Any, ...]]] = {}
+def _by_trust(function: Function) -> Function:
+    """Remember verdicts on a record, given its owner's charters and the wall clock."""
+    memory: dict[tuple[bytes, int, int], tuple[Any, Any]] = {}
 
-    def remembered(*arguments: Any, **named: Any) -> Any:
-        key: list[Any] = [_key(argument) for argument in arguments]
-        if clock:
-            key[clock - 1] //= TIME_SHARED_SECONDS
-        place = (*key, *map(_key, named.values()))
+    def remembered(raw: bytes, trust: Any, wall: int) -> Any:
+        place = (raw, id(trust), wall // TIME_SHARED_SECONDS)
         found = memory.get(place)
         if found is None:
             if len(memory) >= ENTRIES_MAX:
                 memory.clear()
-            # The arguments are kept too: an identity counts only while its object lives.
-            found = memory[place] = (function(*arguments, **named), arguments)
+            # The charters are kept too: an identity counts only while its object lives.
+            found = memory[place] = (function(raw, trust, wall), trust)
         return found[0]
 
     return remembered
 
 
+def _by_owner(function: Function) -> Function:
+    """Remember verified cards by their bytes and the owner that they must name."""
+    remembered = _by_value(ENTRIES_MAX)(lambda raw, owner: function(raw, owner=owner))
+    return lambda raw, *, owner: remembered(raw, owner)
+
+
+def _by_chain(function: Function) -> Function:
+    """Remember verdicts on charter chains."""
+
+    def verify(chain: tuple[bytes, ...], hours: int, scheme: Any, work_bits: int) -> Any:
+        return function(chain, hours * TIME_SHARED_SECONDS, scheme=scheme, work_bits=work_bits)
+
+    remembered = _by_value(ENTRIES_MAX)(verify)
+    return lambda chain, wall, *, scheme, work_bits: remembered(
+        tuple(chain), wall // TIME_SHARED_SECONDS, scheme, work_bits
+    )
+
+
+PLACES = (
+    ("skerry.protocol.conversation.open_envelope", _by_value(ENTRIES_MAX)),
+    ("skerry.protocol.index.open_envelope", _by_value(ENTRIES_MAX)),
+    ("skerry.protocol.owners.open_envelope", _by_value(ENTRIES_MAX)),
+    ("skerry.protocol.conversation.verify_card", _by_owner),
+    ("skerry.protocol.index.verify_head", _by_trust),
+    ("skerry.protocol.owners.verify_node_record", _by_trust),
+    ("skerry.protocol.owners.verify_chain", _by_chain),
+)
+"""Where a function is used, and how its results are remembered."""
+FORMATS = ((MESSAGE, FRAMES_MAX), (NODE_RECORD, ENTRIES_MAX), (HEAD, ENTRIES_MAX))
+"""Whose ``decode`` is shared."""
+
+
 @contextmanager
 def shared() -> Iterator[None]:
     """Share verdicts between all states of this process."""
-    places = [(target, clock) for target, clock in PLACES]
-    patches = [patch.object(MESSAGE, "decode", _remembering(MESSAGE.decode, 0))]
-    for target, clock in places:
+    patches: list[Any] = [
+        patch.object(form, "decode", _by_value(entries_max)(form.decode)) for form, entries_max in FORMATS
+    ]
+    for target, remembering in PLACES:
         module, _, name = target.rpartition(".")
         function = getattr(__import__(module, fromlist=[name]), name)
-        patches.append(patch(target, _remembering(function, clock)))
+        patches.append(patch(target, remembering(function)))
     try:
         for item in patches:
             item.start()

@@ -17,6 +17,7 @@ from skerry.protocol.context import StateConfig
 from skerry.protocol.effects import CardsChanged, Deliver, Effect, Published, PublishRefused
 from skerry.protocol.events import AddressesConfigured, Event, Publish, Vouch
 from skerry.protocol.hashing import fingerprint, tagged_hash
+from skerry.protocol.node_record import make_node_record
 from skerry.protocol.signing import FakeSigner, SignatureScheme, Signer
 from skerry.protocol.state import State
 from tests.sim.byzantine import Byzantine, Conspiracy
@@ -75,6 +76,8 @@ class World:
         self._asked: dict[int, tuple[dict[bytes, bytes], tuple[bytes, ...]]] = {}
         """Token -> what was asked for: cards by id, and ids to remove."""
         self.owner_of: dict[bytes, bytes] = {}
+        self.charters: dict[bytes, tuple[bytes, ...]] = {}
+        """Node key -> the charter chain of its owner."""
         self.byzantine: set[bytes] = set()
         """Node keys of machines that do not follow the protocol."""
         self.liars: list[Byzantine] = []
@@ -192,6 +195,18 @@ class World:
         """Return the keys that sign the charters of a node's owner."""
         return [self._key(node.index, "owner")]
 
+    def node_record(self, node: Node, issued: int) -> bytes:
+        """Return the record that a node signs when it starts for the first time at a wall-clock time."""
+        config = self._configs[node.key]
+        return make_node_record(
+            self._signers[node.key],
+            owner=self.owner_of[node.key],
+            seq=issued,
+            issued=issued,
+            addresses=config.addresses,
+            certificate=config.certificate,
+        ).to_bytes()
+
     def corrupt(self, nodes: Sequence[Node], kind: type[Byzantine]) -> None:
         """Have machines run byzantine nodes of one kind from their next start on."""
         conspiracy = Conspiracy(self, tuple(node.key for node in nodes))
@@ -291,7 +306,7 @@ class World:
             issued=wall - 1000,
             work_bits=0,
         )
-        chain = (charter.to_bytes(),)
+        chain = self.charters[signer.public_key] = (charter.to_bytes(),)
         address = f"11.{index % 200}.{index // 200}.1:4000"
         self._configs[signer.public_key] = StateConfig(
             addresses=(address,),

@@ -1,0 +1,102 @@
+"""Networks to measure in: joined one node after another, or woken from drawn disks.
+
+Theory of operation. What a node does when it joins costs as much as it does in an hour later, so ten thousand
+that join take longer than all that is measured in their network. A converged network whose machines were all
+switched off wakes up soon. Every disk holds records of nodes drawn at random from all, which is what a
+passive view is once shuffles have mixed it, and the catalogues that were published before; then every node
+dials by its own rules. Links, trees and whatever else is measured come about by the very states in both ways;
+only what the disks hold before the first start is drawn. ``tests/sim/test_forming.py`` holds one against the
+other.
+"""
+
+from __future__ import annotations
+
+import random
+
+from skerry.protocol.card import CARD, card_hash
+from skerry.protocol.catalogue import Catalogue, Entry
+from skerry.protocol.effects import PutCatalogue, PutCharters, PutHead, PutNodeRecord, StoreOperation
+from skerry.protocol.head import make_head
+from skerry.protocol.limits import NODES_KNOWN_MAX
+from tests.sim.network import NetworkConfig, Node
+from tests.sim.world import World
+
+JOINS_PER_SECOND = 25.0
+BOOTSTRAPS = 20
+QUIET_SECONDS = 120.0
+"""Between the last join, or start, and the first publication."""
+SETTLING_SECONDS = 10.0
+"""After the first publications of a joined network."""
+WAKING_SECONDS = 3.0
+"""All machines of a drawn network are switched on within this."""
+PUBLISHERS_MAX = 200
+
+
+def publishers(world: World) -> list[Node]:
+    """Return the nodes that publish: a fifth of all, and 200 at most."""
+    size = len(world.nodes)
+    count = max(1, min(size // 5, PUBLISHERS_MAX))
+    return world.nodes[:: size // count][:count]
+
+
+def joined(seed: int, size: int) -> World:
+    """Return a network that has formed by itself and come to rest; its publishers have published."""
+    world = World(seed, size, NetworkConfig(), real=False)
+    seconds = max(10.0, size / JOINS_PER_SECOND)
+    world.start_all(over=seconds, bootstraps=_bootstraps(size))
+    world.network.run(seconds + QUIET_SECONDS)
+    for node in publishers(world):
+        world.publish(node, ["before"])
+    world.network.run(world.network.now + SETTLING_SECONDS)
+    return world
+
+
+def woken(seed: int, size: int) -> World:
+    """Return a network whose nodes started from drawn disks, and have come to rest."""
+    world = World(seed, size, NetworkConfig(), real=False)
+    rng = random.Random(f"views {seed}")
+    records = [_record(world, node) for node in world.nodes]
+    publishing = publishers(world)
+    catalogues = [operation for node in publishing for operation in _catalogue(world, node)]
+    for node in world.nodes:
+        drawn = rng.sample(range(size), min(size, NODES_KNOWN_MAX + 1))
+        view = [place for place in drawn if place != node.index][:NODES_KNOWN_MAX]
+        known = dict.fromkeys([*view, *(other.index for other in publishing)])
+        known.pop(node.index, None)
+        for operation in (*(item for place in known for item in records[place]), *catalogues):
+            node.disk.apply(operation)
+    world.start_all(over=WAKING_SECONDS, bootstraps=_bootstraps(size))
+    world.network.run(WAKING_SECONDS + QUIET_SECONDS)
+    for node in world.nodes:
+        node.deliveries.clear()
+    return world
+
+
+def _bootstraps(size: int) -> int:
+    return min(BOOTSTRAPS, max(2, size // 20))
+
+
+def _record(world: World, node: Node) -> tuple[StoreOperation, ...]:
+    """Return what others have on their disks of a node: its charters, and the record that it will sign."""
+    wall = world.network.config.wall + WAKING_SECONDS * node.index / len(world.nodes)
+    return (
+        PutCharters(world.owner_of[node.key], (world.charters[node.key],)),
+        PutNodeRecord(node.key, world.node_record(node, int(wall))),
+    )
+
+
+def _catalogue(world: World, node: Node) -> tuple[StoreOperation, ...]:
+    """Return what all have on their disks of what a node published: one card."""
+    raw = world.card(node, "before")
+    card = CARD.decode(raw)
+    catalogue = Catalogue.build([Entry(card.id, card.island, card_hash(raw))])
+    head = make_head(
+        world.signer_of(node),
+        owner=world.owner_of[node.key],
+        epoch=1,
+        seq=1,
+        root=catalogue.root,
+        count=catalogue.count,
+        issued=int(world.network.config.wall),
+    ).to_bytes()
+    return PutHead(b"", node.key, head), PutCatalogue(b"", node.key, head, (raw,), ())
