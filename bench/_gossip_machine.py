@@ -98,7 +98,7 @@ def transfer(
     moved = 0
     answers = [] if answers is None else answers
     while not pull.done:
-        for key, request in list(pull.requests()):
+        for key, request in pull.requests():
             pull.asked(key, request, b"peer")
             moved += len(MESSAGE.encode(request))
             if isinstance(request, TreeRequest):
@@ -122,7 +122,7 @@ def receive(pull: Pull, answers: list[bytes]) -> None:
     """Play the receiver's side of a transfer again: ask, decode what comes, verify it."""
     remaining = iter(answers)
     while not pull.done:
-        for key, request in list(pull.requests()):
+        for key, request in pull.requests():
             pull.asked(key, request, b"peer")
             while key in pull.in_flight:
                 message = MESSAGE.decode(next(remaining))
@@ -146,7 +146,7 @@ def apply_rows(count: int) -> Iterator[Row]:
     pull = Pull(head, Catalogue(), {}, {})
     receive(pull, answers)
     mine = Catalogue()
-    mine.update([Entry(card.value.id, card.value.island, card.hash) for card in pull.cards.values()])
+    mine.update(pull.entries.values())
     if not mine.matches(head.value):
         raise RuntimeError("the pulled catalogue is not the one signed")
     rate = count / (time.process_time() - started)

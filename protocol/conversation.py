@@ -40,7 +40,7 @@ from .freshness import Freshness
 from .groups import Groups, Hooks
 from .head import HEAD, HEAD_TYPE, head_id
 from .history import Because
-from .index import Change, Held, Index, Outcome
+from .index import Change, Held, Index, Outcome, Taken
 from .limits import CARD_WORK, CHAIN_WORK, ENVELOPE_WORK
 from .membership import NODES, Membership
 from .messages import (
@@ -382,7 +382,7 @@ class Conversation:
         if not self.quota.allows(index, held):
             return False
         try:
-            cards = [verify_card(raw, owner=held.head.value.owner) for raw in message.cards]
+            cards = [Taken.of(verify_card(raw, owner=held.head.value.owner)) for raw in message.cards]
             change = index.complete(held, cards, message.removed)
         except RemoteProtocolError as error:
             self.context.misbehaved(peer, error.violation, str(error))
@@ -426,7 +426,8 @@ class Conversation:
 
     def _cards_requested(self, peer: bytes, message: CardsRequest) -> None:
         held = self._shown(peer, message.head)
-        cards = [] if held is None else [held.cards[item] for item in message.hashes if item in held.cards]
+        found = [] if held is None else map(held.cards.get, message.hashes)
+        cards = [card for card in found if card is not None]
         if not cards or not self.context.peers[peer].spend(CARD_WORK * len(cards), self.context.now):
             self.context.send(peer, Missing(message.head))
             return

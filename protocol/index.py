@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from skerry.errors import SkerryError
 
@@ -114,6 +114,18 @@ class Held:
         if not self.hidden:
             return cards
         return {digest: card for digest, card in cards.items() if digest not in self.hidden}
+
+
+class Taken(NamedTuple):
+    """A verified card: where it stands, and its bytes."""
+
+    entry: Entry
+    raw: bytes
+
+    @classmethod
+    def of(cls, card: Verified[Card]) -> Taken:
+        """Take a card that was verified."""
+        return cls(Entry(card.value.id, card.value.island, card.hash), card.raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +321,7 @@ class Index:
         return self._show(held, [], []) if held.matches(held.head.value) else None
 
     def complete(
-        self, held: Held, cards: Sequence[Verified[Card]], removed: Sequence[bytes]
+        self, held: Held, cards: Sequence[Taken], removed: Sequence[bytes]
     ) -> Change | None:
         """Change the catalogue and show it when it becomes the one that the newest head signs.
 
@@ -332,8 +344,7 @@ class Index:
         RemoteProtocolError
             The cards cannot be a catalogue at all.
         """
-        entries = [Entry(card.value.id, card.value.island, card.hash) for card in cards]
-        undo = held.catalogue.update(entries, removed)
+        undo = held.catalogue.update([card.entry for card in cards], removed)
         if not held.catalogue.matches(held.head.value):
             held.catalogue.update(*undo)
             return None
@@ -342,7 +353,7 @@ class Index:
     def publish(
         self,
         sign: Callable[[bytes, int], Verified[Head]],
-        cards: Sequence[Verified[Card]],
+        cards: Sequence[Taken],
         removed: Sequence[bytes],
     ) -> Change:
         """Change this node's own catalogue and show it under a new head.
@@ -357,8 +368,7 @@ class Index:
         key = self._context.key
         held = self.heads.get(key)
         catalogue = Catalogue() if held is None else held.catalogue
-        entries = [Entry(card.value.id, card.value.island, card.hash) for card in cards]
-        undo = catalogue.update(entries, removed)
+        undo = catalogue.update([card.entry for card in cards], removed)
         try:
             head = sign(catalogue.root, catalogue.count)
         except SkerryError:
@@ -374,13 +384,12 @@ class Index:
     def _show(
         self,
         held: Held,
-        cards: Sequence[Verified[Card]],
+        cards: Sequence[Taken],
         gone: Sequence[bytes],
         removed: Sequence[bytes] = (),
     ) -> Change:
         before, partial = held.shown, held.partial
-        visible = {} if partial is None else dict(held.visible)
-        added = {card.hash: card.raw for card in cards}
+        added = {card.entry.hash: card.raw for card in cards}
         for digest in gone:
             if digest not in added:
                 held.cards.pop(digest, None)
@@ -401,17 +410,26 @@ class Index:
         if partial is None:
             self._changed(held, tuple(added.values()), lost)
         else:
-            self._changed(held, *_difference(visible, held.cards))
+            self._changed(held, *_difference(partial, held.cards))
         since = before.value.seq if before is not None else 0
         return Change(held.head, since, tuple(added.values()), tuple(removed))
 
     def show_partial(self, held: Held, verified: dict[bytes, bytes]) -> None:
         """Show the verified part of the newest head's catalogue in place of the last whole one."""
-        visible = held.visible
+        before = held.cards if held.partial is None else held.partial
         held.partial = verified
-        added, removed = _difference(visible, verified)
+        added, removed = _difference(before, verified)
         if added or removed:
             self._changed(held, added, removed)
+
+    def show_more(self, held: Held, verified: Mapping[bytes, bytes]) -> None:
+        """Show more of the newest head's catalogue beside the part that is shown already."""
+        if held.partial is None:
+            held.partial = {}
+        added = tuple(card for digest, card in verified.items() if digest not in held.partial)
+        held.partial.update(verified)
+        if added:
+            self._changed(held, added, ())
 
     def _changed(self, held: Held, added: tuple[bytes, ...], removed: tuple[bytes, ...]) -> None:
         value = held.head.value

@@ -474,6 +474,10 @@ PULL_REQUESTS_MAX = 16
 PULL_SOURCES_MAX = 8
 """Peers remembered per head as having told of it."""
 
+PENDING_CARDS_PORTION = 480
+"""Verified cards that go to the disk, and into an index that shows none of them yet, together: twenty answers
+cost one transaction, and a crash costs as many."""
+
 PARTIAL_AFTER_SECONDS = 60.0
 """After this the verified part of a new catalogue is shown in place of the last whole one."""
 

@@ -27,7 +27,7 @@ from .errors import LocalProtocolError, RemoteProtocolError
 from .events import Publish, TimerKind
 from .exchange import Newest, NewestRequest
 from .head import Head, make_head, renewal_due, verify_head
-from .index import Change, Index
+from .index import Change, Index, Taken
 from .limits import HEAD_LEASE_SECONDS_MAX, OWN_CATALOGUE_SECONDS, OWN_HEAD_SECONDS, PUBLISH_QUEUE_MAX
 from .owners import Owners
 
@@ -184,6 +184,6 @@ class Publishing:
             )
             return verify_head(envelope.to_bytes(), trust, wall)
 
-        change = index.publish(sign, cards, removed)
+        change = index.publish(sign, [Taken.of(card) for card in cards], removed)
         self.has_signed = True
         return change

@@ -10,15 +10,17 @@ Rules of this file:
 1. Nothing counts before it is verified against the head's root.
 2. Cards that are at hand already (held, or verified for an earlier head) are never fetched again.
 3. Memory is bounded by the catalogue itself: one entry per open branch, one per missing card.
+4. The work for an answer does not depend on how much is missing still.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 
-from .card import Card, card_hash
-from .catalogue import Below, Branch, Catalogue, verify_below, verify_bucket_cards, verify_top
+from .card import card_hash
+from .catalogue import Below, Branch, Catalogue, Entry, verify_below, verify_bucket_cards, verify_top
 from .envelope import Verified
 from .head import Head
 from .limits import CARDS_PER_REQUEST, TREE_FANOUT_BITS
@@ -35,6 +37,7 @@ class Bucket:
 
     branch: Branch
     hashes: tuple[bytes, ...]
+    held: set[bytes]
     missing: set[bytes]
 
 
@@ -59,7 +62,7 @@ class Pull:
         stash: dict[bytes, bytes],
     ) -> None:
         self.head = head
-        self.cards: dict[bytes, Verified[Card]] = {}
+        self.entries: dict[bytes, Entry] = {}
         """New cards of whole buckets, by hash."""
         self.removed: set[bytes] = set()
         """Ids held that the new catalogue does not have where they stand."""
@@ -70,11 +73,21 @@ class Pull:
         self._base_cards = base_cards
         self._top_known = False
         self._open: dict[tuple[bytes, int, int], Branch] = {}
+        self._unasked: dict[tuple[bytes, int, int], None] = {}
+        """Open branches that nobody was asked about, in the order in which they came."""
         self._buckets: dict[bytes, list[Bucket]] = {}
         """Missing card -> the buckets that wait for it."""
         self._kept: list[Branch] = []
+        self._free: dict[bytes, None] = {}
+        """Missing cards that nobody was asked for, in the order in which they were found to be missing."""
         self._requested: dict[bytes, bytes] = {}
         """Missing card that was asked for -> the key of its request."""
+        self._asked: dict[bytes, tuple[bytes, ...]] = {}
+        """Key of a request for cards -> their hashes."""
+        self._whole: list[bytes] = []
+        """Cards of buckets that are whole."""
+        self._told = (0, 0)
+        """How many of the whole and of the kept :meth:`take_fresh` returned already."""
 
     @property
     def done(self) -> bool:
@@ -88,25 +101,39 @@ class Pull:
             if top not in self.in_flight:
                 yield top, TreeRequest(self.head.hash, b"", TOP_LEVEL, 0)
             return
-        free = [digest for digest in self._buckets if digest not in self._requested]
-        for start in range(0, len(free), CARDS_PER_REQUEST):
-            hashes = tuple(free[start : start + CARDS_PER_REQUEST])
+        while self._free:
+            hashes = tuple(islice(self._free, CARDS_PER_REQUEST))
             yield hashes[0], CardsRequest(self.head.hash, hashes)
-        for key, branch in list(self._open.items()):
-            if key not in self.in_flight:
-                yield key, TreeRequest(self.head.hash, branch.island, branch.level, branch.index)
+            if hashes[0] in self._free:
+                return
+        while self._unasked:
+            key = next(iter(self._unasked))
+            yield key, TreeRequest(self.head.hash, *key)
+            if key in self._unasked:
+                return
 
     def asked(self, key: RequestKey, request: TreeRequest | CardsRequest, peer: bytes) -> None:
         """Note that a request was sent."""
         self.in_flight[key] = peer
         if isinstance(request, CardsRequest) and isinstance(key, bytes):
             self._requested.update(dict.fromkeys(request.hashes, key))
+            self._asked[key] = request.hashes
+            for digest in request.hashes:
+                self._free.pop(digest, None)
+        elif not isinstance(key, bytes):
+            self._unasked.pop(key, None)
 
     def lost(self, key: RequestKey) -> None:
         """Note that a request will not be answered: it may be sent again."""
         self.in_flight.pop(key, None)
-        if isinstance(key, bytes):
-            self._requested = {digest: of for digest, of in self._requested.items() if of != key}
+        if not isinstance(key, bytes):
+            if key in self._open:
+                self._unasked[key] = None
+            return
+        for digest in self._asked.pop(key, ()):
+            if self._requested.get(digest) == key:
+                del self._requested[digest]
+                self._free[digest] = None
 
     def tree(self, answer: Tree) -> RequestKey | None:
         """Take an answer about the tree; return the request that it settles, None when nobody asked.
@@ -128,6 +155,7 @@ class Pull:
             return None
         below = verify_below(branch, answer)
         del self._open[key]
+        self._unasked.pop(key, None)
         self._take(branch, below, _bits(branch))
         return key
 
@@ -153,11 +181,20 @@ class Pull:
 
     def verified(self) -> dict[bytes, bytes]:
         """Return the verified part of the new catalogue: card hash -> card."""
-        part = {digest: card.raw for digest, card in self.cards.items()}
-        for branch in self._kept:
-            for digest in self._held_below(branch):
-                part[digest] = self._base_cards[digest]
-        return part
+        self._told = (0, 0)
+        return self.take_fresh()
+
+    def take_fresh(self) -> dict[bytes, bytes]:
+        """Return what was verified since the last call of this or :meth:`verified`."""
+        whole, kept = self._told
+        self._told = (len(self._whole), len(self._kept))
+        held = (digest for branch in self._kept[kept:] for digest in self._held_below(branch))
+        return {digest: self.raw(digest) for digest in chain(self._whole[whole:], held)}
+
+    def raw(self, digest: bytes) -> bytes:
+        """Return a card that is held, or came, by its hash."""
+        found = self.stash.get(digest)
+        return self._base_cards[digest] if found is None else found
 
     def _take(self, branch: Branch, below: Below, bits: int) -> None:
         """Follow what is below a branch, whose region of keys is given by ``bits``."""
@@ -174,7 +211,9 @@ class Pull:
         if self._base.holds(branch) or self._same_bucket(branch):
             self._kept.append(branch)
         elif branch.count:
-            self._open[branch.island, branch.level, branch.index] = branch
+            key = (branch.island, branch.level, branch.index)
+            self._open[key] = branch
+            self._unasked[key] = None
         elif branch.island:
             self.removed.update(
                 entry.id for entry in self._base.entries(branch.island, _bits(branch), branch.index)
@@ -199,24 +238,31 @@ class Pull:
         self.removed.update(entry.id for entry in entries if entry.hash not in hashes)
         held = {entry.hash for entry in entries}
         missing = {digest for digest in hashes if digest not in held and digest not in self.stash}
-        bucket = Bucket(branch, hashes, missing)
+        bucket = Bucket(branch, hashes, held, missing)
         for digest in sorted(missing):
-            self._buckets.setdefault(digest, []).append(bucket)
+            if digest not in self._buckets:
+                self._buckets[digest] = []
+                self._free[digest] = None
+            self._buckets[digest].append(bucket)
         if not missing:
             self._finish(bucket)
 
     def _arrived(self, digest: bytes) -> None:
         self._requested.pop(digest, None)
+        self._free.pop(digest, None)
         for bucket in self._buckets.pop(digest):
             bucket.missing.discard(digest)
             if not bucket.missing:
                 self._finish(bucket)
 
     def _finish(self, bucket: Bucket) -> None:
-        raw = [self._base_cards.get(digest) or self.stash[digest] for digest in bucket.hashes]
+        raw = [self.raw(digest) for digest in bucket.hashes]
         # Both are kept by hashes that were computed here, so that each card is hashed once.
         cards = verify_bucket_cards(bucket.branch, bucket.hashes, raw, self.head.value.owner, hashed=True)
-        self.cards.update((card.hash, card) for card in cards)
+        island = bucket.branch.island
+        new = (card for card in cards if card.hash not in bucket.held)
+        self.entries.update((card.hash, Entry(card.value.id, island, card.hash)) for card in new)
+        self._whole.extend(bucket.hashes)
 
     def _held_below(self, branch: Branch) -> Iterator[bytes]:
         if branch.island:

@@ -4,8 +4,9 @@ Rules of this file:
 
 1. Who told of a head is asked first, then any other peer, one at a time for a catalogue.
 2. A peer that answers wrongly is not asked again for that head; what verified from it stays.
-3. Verified cards go to the disk as they come, so that a restart need not fetch them again.
-4. After ``PARTIAL_AFTER_SECONDS`` the verified part is shown, and said to be a part.
+3. Verified cards go to the disk in portions as they come, so that a restart need not fetch them again.
+4. Of a catalogue of which nothing is shown yet the verified part is shown as it comes; of any other after
+   ``PARTIAL_AFTER_SECONDS``. Either is said to be a part.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from .context import Context
 from .effects import PutPendingCards
 from .errors import RemoteProtocolError
 from .events import TimerKind
-from .index import Change, Held, Index
+from .index import Change, Held, Index, Taken
 from .limits import (
     PARTIAL_AFTER_SECONDS,
+    PENDING_CARDS_PORTION,
     PULL_PAUSE_SECONDS_MAX,
     PULL_REQUESTS_MAX,
     PULL_SECONDS,
@@ -48,6 +50,10 @@ class Wanted:
     """Peers to ask, the present one first."""
     failed: set[bytes] = field(default_factory=set)
     """Peers that did not have it or answered wrongly."""
+    unsaved: list[bytes] = field(default_factory=list)
+    """Cards that came and are not on their way to the disk yet."""
+    replaced: bool = False
+    """Whether the verified part stands in place of the last whole catalogue."""
     pause: float = PULL_SECONDS
     ask_again_at: float = 0.0
 
@@ -95,7 +101,8 @@ class Pulls:
             self._add_source(old, source)
             return
         if old is not None:
-            stash = {**old.pull.stash, **{card.hash: card.raw for card in old.pull.cards.values()}}
+            self._save(old)
+            stash = old.pull.stash
         pull = Pull(held.head, held.catalogue, held.cards, stash or {})
         since = old.since if old is not None else self._context.now
         wanted = self._wanted[place] = Wanted(index, held, pull, since)
@@ -145,15 +152,15 @@ class Pulls:
         wanted = self._of(answer.head)
         if wanted is None:
             return
-        before = len(wanted.pull.stash)
         try:
             settled, new = wanted.pull.take_cards(answer)
         except RemoteProtocolError as error:
             self._refuse(wanted, peer, error)
             return
-        if len(wanted.pull.stash) > before and not wanted.pull.done:
-            key = wanted.held.head.value.node_key
-            self._context.store(PutPendingCards(wanted.index.scope, key, tuple(new)))
+        wanted.unsaved += new
+        if len(wanted.unsaved) >= PENDING_CARDS_PORTION and not wanted.pull.done:
+            self._save(wanted)
+            self._show_part(wanted)
         self._progress(wanted, peer, settled)
 
     def missing(self, peer: bytes, message: Missing) -> None:
@@ -170,13 +177,31 @@ class Pulls:
         """Do what the PULL timer is for."""
         self._timer = False
         for wanted in list(self._wanted.values())[:PULLS_MAX]:
-            late = self._context.now - wanted.since >= PARTIAL_AFTER_SECONDS * self._context.stretch
-            if late and not wanted.held.whole:
-                wanted.index.show_partial(wanted.held, wanted.pull.verified())
+            self._save(wanted)
+            self._show_part(wanted)
             if self._context.now >= wanted.ask_again_at:
                 self._find_source(wanted)
             self._drive(wanted)
         self._set_timer()
+
+    def _save(self, wanted: Wanted) -> None:
+        """Have what came on the disk."""
+        if wanted.unsaved:
+            key = wanted.held.head.value.node_key
+            self._context.store(PutPendingCards(wanted.index.scope, key, tuple(wanted.unsaved)))
+            wanted.unsaved.clear()
+
+    def _show_part(self, wanted: Wanted) -> None:
+        """Show what is verified, where nothing is shown yet or what is shown became old."""
+        held, pull = wanted.held, wanted.pull
+        late = self._context.now - wanted.since >= PARTIAL_AFTER_SECONDS * self._context.stretch
+        if held.whole or not (late or held.shown is None):
+            return
+        if late and not wanted.replaced:
+            wanted.replaced = True
+            wanted.index.show_partial(held, pull.verified())
+        else:
+            wanted.index.show_more(held, pull.take_fresh())
 
     def _of(self, head: bytes) -> Wanted | None:
         return next((item for item in self._wanted.values() if item.pull.head.hash == head), None)
@@ -196,8 +221,8 @@ class Pulls:
         """Change the catalogue; when that does not give the root, its owner signed what cannot be."""
         pull, held = wanted.pull, wanted.held
         self.settled(wanted.index, held.head.value.node_key)
-        new = [card for card in pull.cards.values() if card.hash not in held.cards]
-        ids = {card.value.id for card in new}
+        new = [Taken(entry, pull.raw(entry.hash)) for entry in pull.entries.values()]
+        ids = {card.entry.id for card in new}
         try:
             change = wanted.index.complete(held, new, sorted(pull.removed - ids))
         except RemoteProtocolError as error:

@@ -32,6 +32,7 @@ from skerry.protocol.limits import (
     HEAD_RENEWAL_SECONDS,
     LINKS_MAX,
     PARTIAL_AFTER_SECONDS,
+    PULL_SECONDS,
     WORK_SAVED_MAX,
 )
 from skerry.protocol.messages import (
@@ -261,7 +262,7 @@ def test_only_what_changed_is_pulled_again() -> None:
     assert sorted(script.state.cards()) == sorted(changed)
 
 
-def test_a_bad_bucket_is_refused_alone_and_the_rest_of_the_pull_kept() -> None:
+def test_a_bad_bucket_is_refused_alone_and_the_rest_of_the_pull_kept_and_shown() -> None:
     script = Scripted()
     liar, honest = script.peers
     script.connect(liar)
@@ -281,7 +282,11 @@ def test_a_bad_bucket_is_refused_alone_and_the_rest_of_the_pull_kept() -> None:
     effects = script.say(liar, good)
     hashes = sent(effects, liar, CardsRequest)[0].hashes
     by_hash = {tagged_hash("skerry/card/1", card): card for card in cards}
-    kept = script.say(liar, Cards(good.head, tuple(by_hash[h] for h in hashes)))
+    script.say(liar, Cards(good.head, tuple(by_hash[h] for h in hashes)))
+    kept = script.wait(2 * PULL_SECONDS)
+    part = delivered(kept, CardsChanged)
+    assert [(change.complete, len(change.added)) for change in part] == [(False, len(hashes))]
+    assert sorted(script.state.cards()) == sorted(by_hash[digest] for digest in hashes)
     assert len(stored(kept, PutPendingCards)) == 1
     forged = Tree(bad.head, bad.island, bad.level, bad.index, bad.k, (), (bytes(32), *bad.leaves[1:]))
     assert "hash-wrong" in violations(script.say(liar, forged))
