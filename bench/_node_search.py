@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +126,9 @@ def _five_owners(folder: Path, rng: np.random.Generator) -> Row:
 
 
 def _cold_join(folder: Path, rng: np.random.Generator, cards: int) -> list[Row]:
-    """Measure how long an empty node takes to answer, and to hold everything that five owners have.
+    """Measure how long an empty node takes, from its process on, to answer and to hold what five nodes hold.
+
+    Those five are a network: each holds the cards of all, so that nobody but the empty node has to fetch.
 
     The first answer counts when it holds hits: each was compared exactly, and its coverage says how many
     cards it rests on.
@@ -135,9 +139,9 @@ def _cold_join(folder: Path, rng: np.random.Generator, cards: int) -> list[Row]:
     market = Market(rng)
     asked = market.rkme().to_bytes()
     try:
-        for at, owner in enumerate(owners):
-            _write_owner(owner, market, at * cards // OWNERS, cards // OWNERS)
-            owner.start()
+        _write_network(owners, market, cards)
+        for owner in owners:
+            owner.start(bootstrap=(owners[0].bootstrap,) if owner is not owners[0] else ())
         begun = time.perf_counter()
         joining.start(bootstrap=tuple(owner.bootstrap for owner in owners))
         first, held = None, 0
@@ -158,6 +162,23 @@ def _cold_join(folder: Path, rng: np.random.Generator, cards: int) -> list[Row]:
     finally:
         for node in (*owners, joining):
             node.kill()
+
+
+def _write_network(owners: Sequence[NodeProcess], market: Market, cards: int) -> None:
+    """Write the folders of nodes that hold the cards of all of them."""
+    keyrings = [initialise(Folder(owner.folder), owner.name) for owner in owners]
+    first, *others = (Folder(owner.folder) for owner in owners)
+    count = cards // len(owners)
+    store = Store(first.database)
+    for at, (owner, keyring) in enumerate(zip(owners, keyrings, strict=True)):
+        blobs = Folder(owner.folder).blobs
+        specifications = write_blobs(blobs, market, min(count, OWNER_SPECIFICATIONS_MAX))
+        raws = tuple(cards_of(market, specifications, keyring.owner, at * count, count))
+        store.write_now(catalogue_of(keyring, raws))
+    store.take_in_all_words()
+    store.close()
+    for other in others:
+        shutil.copyfile(first.database, other.database)
 
 
 def _write_owner(owner: NodeProcess, market: Market, first: int, cards: int = OWNER_CARDS) -> None:

@@ -309,18 +309,24 @@ FACTS_PORTION: Final = 10_000
 ROWS_MIN: Final = 1024
 """Rows of the index's arrays at the start; they grow by half."""
 
-FINDER_UNSORTED_MIN: Final = 4096
-"""Rows that came after the sorted copy of a column before it is sorted anew."""
-
-FINDER_UNSORTED_SHARE: Final = 0.125
-"""The same as a share of the rows: sorting a million takes 0.1 s, and so happens rarely."""
+FINDER_UNSORTED_MAX: Final = 4096
+"""Rows that came one by one before they are sorted into the others."""
 
 SKETCHES_PORTION: Final = 10_000
 """Cards that are read at a time to mend the file of sketches."""
 
-SETTLED_SINGLY_MAX: Final = 1000
-"""Cards of one change whose newest version is found one by one; of more, all are found at once, which takes
-0.3 s for a million."""
+SETTLED_SINGLY_MAX: Final = 64
+"""Cards of one change that are taken in one by one; more are taken in all at once."""
+
+CARDS_PER_STATEMENT: Final = 200
+"""Cards that one statement inserts: SQLite has allowed 999 parameters always. SQLite runs without the
+interpreter's lock, and after each statement waits for it up to 5 ms beside a busy thread."""
+
+WORDS_PAUSE_SECONDS: Final = 1.0
+"""How long no card must come before words are taken in: a catalogue on its way comes first."""
+
+WORDS_PAUSE_SECONDS_MAX: Final = 30.0
+"""After this they are taken in though cards still come."""
 
 SEARCH_SHARED: Final = 100
 """Cards of other islands that are compared on the columns they share, all such islands together."""

@@ -320,9 +320,7 @@ class Index:
         """Show the newest head when the catalogue held is the one it signs already: a renewal."""
         return self._show(held, [], []) if held.matches(held.head.value) else None
 
-    def complete(
-        self, held: Held, cards: Sequence[Taken], removed: Sequence[bytes]
-    ) -> Change | None:
+    def complete(self, held: Held, cards: Sequence[Taken], removed: Sequence[bytes]) -> Change | None:
         """Change the catalogue and show it when it becomes the one that the newest head signs.
 
         Parameters

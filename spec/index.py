@@ -36,7 +36,7 @@ from .gaussian import GaussianDistance
 from .limits import CANDIDATES_MAX, INDEX_ROWS_MAX, INDEX_SEGMENT_ROWS_MAX, INDEX_SEGMENT_ROWS_MIN
 from .metric import Scale
 from .segments import ID_BYTES, Rows, SegmentFile, row_checks
-from .sketch import Sketch
+from .sketch import Sketch, SketchBlock
 
 Positions = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.uint32]
@@ -160,6 +160,28 @@ class SketchIndex:
         for columns, cards in by_columns.items():
             rows = _rows_of(cards, [latest[card] for card in cards])
             self._place(island, columns, rows, np.array([label_of[card] for card in cards], np.uint32))
+
+    def add_block(
+        self, island: bytes, ids: Sequence[bytes], block: SketchBlock, labels: Sequence[int]
+    ) -> None:
+        """Add many cards of one island with one number of columns; the ids must differ.
+
+        Parameters and errors are those of :meth:`add`.
+        """
+        _require_bytes("island", island)
+        for card in ids:
+            _require_bytes("ids", card)
+        if len(self) + len(ids) > INDEX_ROWS_MAX:
+            raise _refusal("ids", f"the index holds at most {INDEX_ROWS_MAX} cards")
+        self.remove(ids)
+        rows = Rows(
+            np.zeros(len(ids), np.uint64),
+            np.frombuffer(b"".join(ids), np.uint8).reshape(len(ids), ID_BYTES),
+            block.vectors,
+            np.ascontiguousarray(block.means.T),
+            np.ascontiguousarray(block.spreads.T),
+        )
+        self._place(island, block.columns, rows, np.array(labels, np.uint32))
 
     def remove(self, ids: Iterable[bytes]) -> int:
         """Remove cards and return how many were there."""

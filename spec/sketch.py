@@ -154,6 +154,63 @@ class Sketch:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class SketchBlock:
+    """Many sketches of one number of columns: an array for each field of theirs.
+
+    Parameters
+    ----------
+    vectors
+        (n, 256) int8.
+    means, spreads
+        (n, d) float32.
+
+    Raises
+    ------
+    SpecificationError
+        When a sketch among them is not acceptable.
+    """
+
+    vectors: npt.NDArray[np.int8]
+    means: npt.NDArray[np.float32]
+    spreads: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if self.columns > SKETCH_COLUMNS_MAX or self.means.shape != self.spreads.shape:
+            raise _refusal("means", "more columns than allowed, or other ones than spreads")
+        if not (np.isfinite(self.means).all() and np.isfinite(self.spreads).all()):
+            raise _refusal("means", "a value is not finite")
+        if (self.spreads < 0).any():
+            raise _refusal("spreads", "a value is negative")
+
+    @property
+    def columns(self) -> int:
+        """Return for how many columns each has a mean and a spread."""
+        return int(self.means.shape[1])
+
+    @classmethod
+    def from_bytes(
+        cls, vectors: Sequence[bytes], means: Sequence[bytes], spreads: Sequence[bytes]
+    ) -> SketchBlock:
+        """Return the sketches, of this version, in the fields of cards whose means are equally many.
+
+        Raises
+        ------
+        SpecificationError
+            When a field of any is not acceptable.
+        """
+        count, columns = len(vectors), len(means[0]) // 4 if means else 0
+        if {len(blob) for blob in (*means, *spreads)} - {4 * columns}:
+            raise _refusal("means", "the sketches have different numbers of columns")
+        if {len(blob) for blob in vectors} - {SKETCH_FEATURES}:
+            raise _refusal("vector", f"each needs {SKETCH_FEATURES} entries")
+        return cls(
+            np.frombuffer(b"".join(vectors), np.int8).reshape(count, SKETCH_FEATURES),
+            np.frombuffer(b"".join(means), "<f4").astype(np.float32).reshape(count, columns),
+            np.frombuffer(b"".join(spreads), "<f4").astype(np.float32).reshape(count, columns),
+        )
+
+
 def sketch_of(rkme: Rkme) -> Sketch:
     """Return the sketch that follows from an RKME; a searcher's requirement is sketched in the same way."""
     return sketches_of([rkme])[0]

@@ -2,7 +2,7 @@
 
 Theory of operation. A card has a *row*, a number that stays its own as long as it is shown. Equality of
 words, owners and islands is equality of their codes (see ``storage/facts.py``). Rows are found by a code
-through a sorted copy of its column (:class:`Finder`), which is renewed when many rows came after it.
+through sorted runs of its column (:class:`Finder`).
 
 A million cards take 120 MB here and 36 MB in the three finders.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from skerry.node.limits import FINDER_UNSORTED_MIN, FINDER_UNSORTED_SHARE, ROWS_MIN
+from skerry.node.limits import FINDER_UNSORTED_MAX, ROWS_MIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,12 +57,15 @@ class Columns:
     ----------
     size
         Rows in use, free ones among them included.
+    freed
+        Whether a row was ever freed.
     live
         Which rows hold a card.
     """
 
     def __init__(self) -> None:
         self.size: int = 0
+        self.freed: bool = False
         self._free: list[int] = []
         self._arrays: dict[str, npt.NDArray[Any]] = {
             name: np.zeros(ROWS_MIN, FACTS_DTYPE[name]) for name in FACTS_DTYPE.names or ()
@@ -98,6 +101,7 @@ class Columns:
         for name, array in self._arrays.items():
             array[: self.size] = facts[name]
         self._live[: self.size] = True
+        self._tell(0)
 
     def add(self, facts: bytes) -> int:
         """Take in one card and return its row."""
@@ -124,14 +128,19 @@ class Columns:
         for name, array in self._arrays.items():
             array[start : self.size] = values[name]
         self._live[start : self.size] = True
-        for finder in (self.by_hash, self.by_id, self.by_specification):
-            finder.outdated()
+        self._tell(start)
         return np.arange(start, self.size)
 
     def remove(self, row: int) -> None:
         """Free a row."""
         self._live[row] = False
+        self.freed = True
         self._free.append(row)
+
+    def _tell(self, start: int) -> None:
+        """Let the finders know of the rows from ``start`` on."""
+        for finder in (self.by_hash, self.by_id, self.by_specification):
+            finder.added_range(start, self.size)
 
     def _reserve(self, size: int) -> None:
         if size <= len(self._live):
@@ -143,74 +152,115 @@ class Columns:
 
 
 class Finder:
-    """Rows by a code, through a sorted copy of the column and a small dictionary of what came after it."""
+    """Rows by a code, through sorted runs of the column and a small dictionary of what came after them.
+
+    What comes makes a run, and runs of like size are merged, so that a row is sorted a few times however many
+    come after it. A run may name rows that were freed, or filled again with something else: whoever reads a
+    run looks whether the column still holds the code.
+    """
 
     def __init__(self, columns: Columns, name: str) -> None:
         self._columns = columns
         self._name = name
-        self._sorted: Codes = np.zeros(0, np.uint64)
-        self._rows: Rows = np.zeros(0, np.int64)
+        self._runs: list[tuple[Codes, Rows]] = []
+        """Codes in ascending order with their rows, each run less than half as long as the one before."""
         self._later: dict[int, list[int]] = {}
         self._later_count = 0
-        self._covered = 0
+        self._unsorted: list[tuple[int, int]] = []
+        """Ranges of rows that were filled at once and are in no run yet."""
 
     def rows(self, wanted: int) -> list[int]:
         """Return the live rows with a code, in ascending order."""
-        self._renew()
-        start = int(np.searchsorted(self._sorted, np.uint64(wanted)))
+        self._sort()
         found = list(self._later.get(wanted, ()))
-        while start < len(self._sorted) and int(self._sorted[start]) == wanted:
-            found.append(int(self._rows[start]))
-            start += 1
+        code = np.uint64(wanted)
+        for codes, rows in self._runs:
+            start, end = np.searchsorted(codes, code), np.searchsorted(codes, code, side="right")
+            found += rows[start:end].tolist()
         return sorted({row for row in found if self._holds(row, wanted)})
 
+    def all_rows(self, wanted: Codes) -> Rows:
+        """Return the live rows with any of some different codes, in ascending order."""
+        self._sort(all_of_it=True)
+        found = [np.zeros(0, np.int64)]
+        for codes, rows in self._runs:
+            starts, ends = np.searchsorted(codes, wanted), np.searchsorted(codes, wanted, side="right")
+            lengths = ends - starts
+            first = np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
+            found.append(rows[first + np.arange(lengths.sum())])
+            kept = self._hold(found[-1], np.repeat(wanted, lengths))
+            found[-1] = found[-1][kept]
+        return np.unique(np.concatenate(found))
+
     def first(self, wanted: Codes) -> Rows:
-        """Return for each code a row that has it, or -1; of rows that are not live too."""
-        self._renew(all_of_it=True)
-        if not len(self._sorted):
-            return np.full(len(wanted), -1, np.int64)
-        places = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
-        found: Rows = np.where(self._sorted[places] == wanted, self._rows[places], -1)
-        return found
+        """Return for each code a live row that has it, or -1."""
+        self._sort(all_of_it=True)
+        result: Rows = np.full(len(wanted), -1, np.int64)
+        for codes, rows in self._runs:
+            places = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
+            found = rows[places]
+            there = (codes[places] == wanted) & self._hold(found, wanted)
+            result[there] = found[there]
+        # Where a freed row stands before a live one of the same code, all of them are looked at.
+        for at in np.flatnonzero(result < 0).tolist() if self._columns.freed else ():
+            result[at] = next(iter(self.rows(int(wanted[at]))), -1)
+        return result
 
     def added(self, row: int) -> None:
         """Note that a row was filled."""
         self._later.setdefault(int(self._columns.codes(self._name)[row]), []).append(row)
         self._later_count += 1
 
-    def outdated(self) -> None:
-        """Note that many rows were filled: all are sorted anew when a code is looked for."""
-        self._covered = 0
+    def added_range(self, start: int, end: int) -> None:
+        """Note that many rows were filled."""
+        self._unsorted.append((start, end))
 
     def _holds(self, row: int, wanted: int) -> bool:
         columns = self._columns
         return bool(columns.live[row]) and int(columns.codes(self._name)[row]) == wanted
 
-    def _renew(self, *, all_of_it: bool = False) -> None:
-        """Sort anew when much came since, or anything where all of it is needed."""
-        size = self._columns.size
-        behind = self._later_count if self._covered else size
-        share = 0 if all_of_it else max(FINDER_UNSORTED_MIN, int(FINDER_UNSORTED_SHARE * self._covered))
-        if behind <= share and (self._covered or not size):
-            return
-        live = np.flatnonzero(self._columns.live)
-        codes = self._columns.codes(self._name)[live]
+    def _hold(self, rows: Rows, wanted: Codes) -> Mask:
+        columns = self._columns
+        held: Mask = columns.live[rows] & (columns.codes(self._name)[rows] == wanted)
+        return held
+
+    def _sort(self, *, all_of_it: bool = False) -> None:
+        """Have runs of everything but a few rows that came one by one, or of all of it."""
+        for start, end in self._unsorted:
+            self._add_run(np.arange(start, end))
+        self._unsorted.clear()
+        if self._later_count > (0 if all_of_it else FINDER_UNSORTED_MAX):
+            self._add_run(np.array(sorted(row for rows in self._later.values() for row in rows), np.int64))
+            self._later, self._later_count = {}, 0
+
+    def _add_run(self, rows: Rows) -> None:
+        codes = self._columns.codes(self._name)[rows]
         order = np.argsort(codes, kind="stable")
-        self._sorted, self._rows = codes[order], live[order]
-        self._later, self._later_count, self._covered = {}, 0, max(size, 1)
+        run = codes[order], rows[order]
+        while self._runs and 2 * len(run[1]) > len(self._runs[-1][1]):
+            run = self._merged(self._runs.pop(), run)
+        if len(run[1]):
+            self._runs.append(run)
+
+    def _merged(self, first: tuple[Codes, Rows], second: tuple[Codes, Rows]) -> tuple[Codes, Rows]:
+        """Return one run of two, without rows that were freed."""
+        codes, rows = np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])
+        kept = self._hold(rows, codes)
+        codes, rows = codes[kept], rows[kept]
+        order = np.argsort(codes, kind="stable")
+        return codes[order], rows[order]
 
 
-def newest_rows(columns: Columns) -> Mask:
-    """Return for each row whether it is the highest version of its id; of equal ones the smallest hash."""
-    mask = np.zeros(columns.size, np.bool_)
-    live = np.flatnonzero(columns.live)
-    if not len(live):
-        return mask
-    first = columns["hash"].view(">u8")[::4][live]
-    order = np.lexsort((first, -columns["version"][live].astype(np.int64), columns["id"][live]))
-    ids = columns["id"][live][order]
-    mask[live[order[np.flatnonzero(np.r_[True, ids[1:] != ids[:-1]])]]] = True
-    return mask
+def newest_rows(columns: Columns, among: Rows) -> Rows:
+    """Return of some live rows those of the highest version of an id; of equal ones the smallest hash."""
+    ids = columns["id"][among]
+    if len(np.unique(ids)) == len(ids):
+        return among
+    first = columns["hash"].view(">u8")[::4][among]
+    order = np.lexsort((first, -columns["version"][among].astype(np.int64), ids))
+    ids = ids[order]
+    newest: Rows = among[order[np.flatnonzero(np.r_[True, ids[1:] != ids[:-1]])]]
+    return newest
 
 
 def joined(parts: Iterable[bytes]) -> Facts:

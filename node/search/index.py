@@ -91,7 +91,8 @@ class CardIndex:
             rows["place"] = numbers[rows["place"]]
             self.columns.load(self._once(rows))
         self._scenarios = {code(key): scenarios_in(words) for key, words in scenarios.items()}
-        self._newest = newest_rows(self.columns)
+        self._newest = np.zeros(self.columns.size, np.bool_)
+        self._newest[newest_rows(self.columns, np.arange(self.columns.size))] = True
 
     def apply(self, change: CardsChanged) -> dict[bytes, Change]:
         """Take in what is shown of one catalogue from now on.
@@ -313,7 +314,9 @@ class CardIndex:
         self.changes += 1
         wanted = set(ids)
         if len(wanted) > SETTLED_SINGLY_MAX:
-            self._newest = newest_rows(self.columns)
+            touched = self.columns.by_id.all_rows(np.fromiter(wanted, np.uint64, len(wanted)))
+            self._newest[touched] = False
+            self._newest[newest_rows(self.columns, touched)] = True
             return
         versions, hash_of = self.columns["version"], self.columns.hash
         for card_id in wanted:

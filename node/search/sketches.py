@@ -154,13 +154,13 @@ class Sketches:
     def _apply(self, changes: Mapping[bytes, Change]) -> None:
         index = self._opened()
         index.remove([key for key, change in changes.items() if change.card is None])
-        shelves: defaultdict[bytes, dict[bytes, Sketch]] = defaultdict(dict)
+        shelves: defaultdict[tuple[int, bytes, int], dict[bytes, Card]] = defaultdict(dict)
         for key, change in changes.items():
-            if change.card is not None and (sketch := _sketch_of(change.card)) is not None:
-                shelves[change.card.island][key] = sketch
-        for island, sketches in shelves.items():
-            labels = [changes[key].row for key in sketches]
-            index.add(island, list(sketches), list(sketches.values()), labels)
+            if (card := change.card) is not None:
+                shelves[card.sketch_version, card.island, len(card.means)][key] = card
+        for (version, island, _), cards in shelves.items():
+            labels = [changes[key].row for key in cards]
+            _add(index, version, island, cards, labels)
 
 
 def _parts(positions: Rows) -> Iterator[Rows]:
@@ -168,12 +168,24 @@ def _parts(positions: Rows) -> Iterator[Rows]:
         yield positions[start : start + SKETCHES_PORTION]
 
 
-def _sketch_of(card: Card) -> Sketch | None:
-    """Return the card's sketch, or None when this version cannot read it."""
-    from skerry.spec.sketch import Sketch
+def _add(
+    index: SketchIndex, version: int, island: bytes, cards: Mapping[bytes, Card], labels: Sequence[int]
+) -> None:
+    """Add cards of one island with sketches of one form, unless this version cannot read them."""
+    from skerry.spec.sketch import SKETCH_VERSION, SketchBlock
 
+    if version != SKETCH_VERSION:
+        log.info("sketches not indexed", cards=len(cards), version=version)
+        return
+    fields = ("sketch", "means", "spreads")
     try:
-        return Sketch.from_bytes(card.sketch_version, card.sketch, card.means, card.spreads)
+        blobs = ([getattr(card, name) for card in cards.values()] for name in fields)
+        block = SketchBlock.from_bytes(*blobs)
     except SpecificationError as error:
-        log.info("sketch not indexed", card=card.id.hex(), why=error.why)
-        return None
+        if len(cards) == 1:
+            log.info("sketch not indexed", card=next(iter(cards)).hex(), why=error.why)
+            return
+        for (key, card), label in zip(cards.items(), labels, strict=True):
+            _add(index, version, island, {key: card}, [label])
+    else:
+        index.add_block(island, list(cards), block, labels)

@@ -25,7 +25,13 @@ from sqlalchemy import create_engine, delete, event, insert, inspect, select, te
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from skerry.errors import StorageError
-from skerry.node.limits import DATABASE_CACHE_KIB, FACTS_PORTION, WORDS_PORTION
+from skerry.node.limits import (
+    DATABASE_CACHE_KIB,
+    FACTS_PORTION,
+    WORDS_PAUSE_SECONDS,
+    WORDS_PAUSE_SECONDS_MAX,
+    WORDS_PORTION,
+)
 from skerry.protocol import effects
 
 from . import words
@@ -69,6 +75,10 @@ class Store:
         self._path = path
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._closing = False
+        self._words_due: asyncio.TimerHandle | None = None
+        """When words are taken in; until then no portion follows another."""
+        self._words_late = 0.0
+        """When that happens whatever comes, in the loop's time."""
         self._engine = create_engine(f"sqlite:///{path}")
         self._unsettled: dict[int, DiskCards] = {}
         event.listen(self._engine, "connect", _prepare)
@@ -83,10 +93,10 @@ class Store:
     async def write(self, operations: Sequence[effects.StoreOperation]) -> None:
         """Apply `operations` in one transaction; own heads among them are synced when this returns."""
         loop = asyncio.get_running_loop()
+        if any(_brings_cards(item) for item in operations):
+            self._delay_words(loop)
         await loop.run_in_executor(self._writer, self.write_now, operations)
         self.settle()
-        if any(isinstance(item, effects.PutCatalogue) and item.added for item in operations):
-            self._writer.submit(self._take_in_words)
 
     def write_now(self, operations: Sequence[effects.StoreOperation]) -> None:
         """Do what :meth:`write` does, in the calling thread."""
@@ -164,7 +174,7 @@ class Store:
 
         Cards that were stored just now are among them, unless they are very many.
         """
-        settled = asyncio.wrap_future(self._writer.submit(_nothing))
+        settled = asyncio.wrap_future(self._writer.submit(self._take_in_words))
         await asyncio.wait([settled], timeout=WORDS_SECONDS_MAX)
         return await asyncio.to_thread(self._find_words, text)
 
@@ -218,6 +228,8 @@ class Store:
     def close(self) -> None:
         """Finish what is being written and close the database."""
         self._closing = True
+        if self._words_due is not None:
+            self._words_due.cancel()
         self._writer.shutdown(wait=True)
         self._loop_connection.close()
         self._engine.dispose()
@@ -246,12 +258,26 @@ class Store:
         with database_errors(self._path), self._engine.connect() as connection:
             return words.find(connection, text)
 
+    def _delay_words(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take in words when cards have stopped coming for a while, or have come for long."""
+        now = loop.time()
+        if self._words_due is None:
+            self._words_late = now + WORDS_PAUSE_SECONDS_MAX
+        else:
+            self._words_due.cancel()
+        at = min(now + WORDS_PAUSE_SECONDS, self._words_late)
+        self._words_due = loop.call_at(at, self._begin_words)
+
+    def _begin_words(self) -> None:
+        self._words_due = None
+        self._writer.submit(self._take_in_words)
+
     def _take_in_words(self) -> int:
         """Take in the words of some cards, and see to it that the rest follows; runs in the writer."""
         with database_errors(self._path), self._engine.begin() as connection:
             rows = connection.exec_driver_sql(_WORDLESS, (words.mark(connection), WORDS_PORTION)).all()
             words.put_words(connection, [(row[0], row[1]) for row in rows])
-        if len(rows) == WORDS_PORTION and not self._closing:
+        if len(rows) == WORDS_PORTION and self._words_due is None and not self._closing:
             self._writer.submit(self._take_in_words)
         return len(rows)
 
@@ -285,8 +311,12 @@ def _cards_query(hashes: Sequence[bytes]) -> str:
     return f"SELECT hash, card FROM cards WHERE hash IN ({','.join('?' * len(hashes))})"  # noqa: S608 - marks
 
 
-def _nothing() -> None:
-    """Wait for one's turn, no more."""
+def _brings_cards(operation: effects.StoreOperation) -> bool:
+    match operation:
+        case effects.PutCatalogue(added=cards) | effects.PutPendingCards(cards=cards):
+            return bool(cards)
+        case _:
+            return False
 
 
 def _prepare(connection: Any, _record: Any) -> None:

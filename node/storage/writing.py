@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import delete, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from skerry.node.limits import FACTS_PORTION, SUPERSEDED_SECONDS
+from skerry.node.limits import CARDS_PER_STATEMENT, FACTS_PORTION, SUPERSEDED_SECONDS
 from skerry.protocol import effects
 from skerry.protocol.card import CARD, card_hash
 from skerry.protocol.snapshot import Snapshot, StoredCatalogue
@@ -25,7 +25,7 @@ from .facts import facts_of, scenario_words, word_code
 from .schema import anchors, audiences, cards, catalogues, charters, groups, node_records, records, superseded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from typing import Protocol
 
     from sqlalchemy import Connection, Row, Table
@@ -46,8 +46,10 @@ FACTS_VERSION: Final = "1"
 """Counted up when ``facts.py`` changes: facts of another version are made again."""
 
 _MARK: Final = "facts"
-_PUT_CARD: Final = "INSERT OR IGNORE INTO cards (place, hash, pending, card) VALUES (?, ?, ?, ?)"
-_PUT_FACTS: Final = "INSERT OR REPLACE INTO facts (number, facts) VALUES (?, ?)"
+_PUT_CARDS: Final = "INSERT OR IGNORE INTO cards (place, hash, pending, card) VALUES "
+_PROMOTE: Final = """INSERT OR IGNORE INTO cards (place, hash, pending, card)
+    SELECT place, hash, 0, card FROM cards WHERE place = ? AND pending"""
+_PUT_FACTS: Final = "INSERT OR REPLACE INTO facts (number, facts) VALUES "
 _NUMBERED: Final = "SELECT number, hash, card FROM cards WHERE NOT pending AND place = ?"
 
 
@@ -62,9 +64,7 @@ def apply(connection: Connection, operation: effects.StoreOperation) -> None:
             _put_catalogue(connection, operation)
         case effects.PutPendingCards(scope, node_key, added):
             place = _put_heads(connection, scope, node_key)
-            if added:
-                rows = [(place, card_hash(card), True, card) for card in added]
-                connection.exec_driver_sql(_PUT_CARD, rows)
+            _put_cards(connection, place, {card_hash(card): card for card in added}, pending=True)
         case effects.DropCatalogue(scope, node_key):
             _drop_catalogue(connection, scope, node_key)
         case effects.PutNodeRecord(node_key, record):
@@ -126,11 +126,37 @@ def _put_catalogue(connection: Connection, operation: effects.PutCatalogue) -> N
     _drop_cards(connection, place, operation.removed)
     if operation.added:
         before = connection.exec_driver_sql("SELECT coalesce(max(number), 0) FROM cards").scalar_one()
-        rows = [(place, card_hash(card), False, card) for card in operation.added]
-        connection.exec_driver_sql(_PUT_CARD, rows)
+        added = {card_hash(card): card for card in operation.added}
+        came = _keep_pending(connection, place, added)
+        connection.exec_driver_sql(_PROMOTE, (place,))
+        rest = {digest: card for digest, card in added.items() if digest not in came}
+        _put_cards(connection, place, rest, pending=False)
         new = connection.exec_driver_sql(f"{_NUMBERED} AND number > ?", (place, before)).all()
         _put_facts(connection, place, new)
     connection.execute(delete(cards).where(cards.c.place == place, cards.c.pending))
+
+
+def _put_cards(connection: Connection, place: int, raws: Mapping[bytes, bytes], *, pending: bool) -> None:
+    """Insert cards by hash."""
+    values = [value for digest, card in raws.items() for value in (place, digest, pending, card)]
+    _insert(connection, _PUT_CARDS, values, 4)
+
+
+def _insert(connection: Connection, into: str, values: Sequence[object], columns: int) -> None:
+    """Insert rows, given as all their values, many a statement."""
+    row, step = f"({', '.join('?' * columns)})", columns * CARDS_PER_STATEMENT
+    for start in range(0, len(values), step):
+        part = tuple(values[start : start + step])
+        connection.exec_driver_sql(into + ", ".join([row] * (len(part) // columns)), part)
+
+
+def _keep_pending(connection: Connection, place: int, wanted: Collection[bytes]) -> set[bytes]:
+    """Forget the pending cards of a catalogue that are not wanted, and return the hashes of the others."""
+    query = "SELECT hash FROM cards WHERE place = ? AND pending"
+    found = set(connection.exec_driver_sql(query, (place,)).scalars())
+    if gone := [(place, digest) for digest in found if digest not in wanted]:
+        connection.exec_driver_sql("DELETE FROM cards WHERE place = ? AND pending AND hash = ?", gone)
+    return found.intersection(wanted)
 
 
 def _put_facts(connection: Connection, place: int, rows: Sequence[Row[Any]]) -> None:
@@ -138,9 +164,8 @@ def _put_facts(connection: Connection, place: int, rows: Sequence[Row[Any]]) -> 
     decoded = [(row.number, row.hash, CARD.decode(row.card)) for row in rows]
     if not decoded:
         return
-    connection.exec_driver_sql(
-        _PUT_FACTS, [(number, facts_of(card, digest, place)) for number, digest, card in decoded]
-    )
+    facts = [value for number, digest, card in decoded for value in (number, facts_of(card, digest, place))]
+    _insert(connection, _PUT_FACTS, facts, 2)
     sets = {scenario_words(card.scenarios) for *_, card in decoded}
     connection.exec_driver_sql(
         "INSERT OR IGNORE INTO scenarios (code, words) VALUES (?, ?)",
