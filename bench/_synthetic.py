@@ -19,7 +19,7 @@ from skerry.node.keys import Keyring, initialise
 from skerry.node.storage.store import Store
 from skerry.package.hashtree import HashTree
 from skerry.protocol import effects
-from skerry.protocol.card import CARD, Blob, Card, card_hash
+from skerry.protocol.card import CARD, Blob, Card, by_hash, card_hash
 from skerry.protocol.catalogue import Catalogue, Entry
 from skerry.protocol.head import make_head
 from skerry.spec import Column, Features, Island, Rkme, SemanticSpec, Specification
@@ -146,7 +146,7 @@ def catalogue_of(keyring: Keyring, cards: tuple[bytes, ...]) -> list[effects.Sto
     )
     return [
         effects.PutCharters(keyring.owner, (keyring.charters,)),
-        effects.PutCatalogue(b"", keyring.signer.public_key, head.to_bytes(), cards, ()),
+        effects.PutCatalogue(b"", keyring.signer.public_key, head.to_bytes(), by_hash(cards), ()),
     ]
 
 

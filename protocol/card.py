@@ -13,6 +13,7 @@ Rules of this file:
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from math import isfinite
 from typing import Annotated
 
@@ -117,6 +118,11 @@ def card_id(owner: bytes, slug: str) -> bytes:
 def card_hash(raw: bytes) -> bytes:
     """Return the hash (32 bytes) of a card's bytes."""
     return tagged_hash("skerry/card/1", raw)
+
+
+def by_hash(cards: Iterable[bytes]) -> dict[bytes, bytes]:
+    """Return encoded cards by their hashes."""
+    return {card_hash(card): card for card in cards}
 
 
 def verify_card(

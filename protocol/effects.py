@@ -10,6 +10,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .events import Timer
@@ -97,7 +98,8 @@ class PutCatalogue:
     scope: bytes
     node_key: bytes
     head: bytes
-    added: tuple[bytes, ...]
+    added: Mapping[bytes, bytes]
+    """Card hash -> card: who stores them need not hash them again."""
     removed: tuple[bytes, ...]
     """Card hashes."""
     own: bool = False
@@ -110,7 +112,8 @@ class PutPendingCards:
 
     scope: bytes
     node_key: bytes
-    cards: tuple[bytes, ...]
+    cards: Mapping[bytes, bytes]
+    """Card hash -> card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +212,9 @@ class Store:
 class CardsChanged:
     """The cards shown for (scope, node key) changed; the search index follows these.
 
-    While a new catalogue is pulled the last whole one stays shown; after 60 s the verified part of the new
-    one takes its place, and ``complete`` is false until it is whole.
+    The verified part of a first catalogue is shown as it comes. While a later one is pulled the last whole
+    one stays shown, and after 60 s the verified part of the new one takes its place. ``complete`` is false
+    until it is whole.
     """
 
     scope: bytes
@@ -218,8 +222,8 @@ class CardsChanged:
     owner: bytes
     head: bytes
     """Hash of the head's envelope."""
-    added: tuple[bytes, ...]
-    """Encoded cards."""
+    added: Mapping[bytes, bytes]
+    """Card hash -> card."""
     removed: tuple[bytes, ...]
     """Card hashes. A new version of a card comes with the hash of the old one here."""
     complete: bool = True

@@ -265,7 +265,7 @@ class Index:
         self._put(key, held)
         if len(known) == 1:
             self._context.deliver(Disputed(self.scope, key, (smallest[0].raw, smallest[1].raw)))
-            self._changed(held, (), ())
+            self._changed(held, {}, ())
         return Outcome.DISPUTED
 
     def _replace(self, held: Held, head: Verified[Head], other: Verified[Head] | None) -> None:
@@ -401,12 +401,10 @@ class Index:
         for card_id in removed:
             self._context.note(card_id, Because.WITHDRAWN, f"by seq {held.head.value.seq}")
         self._context.store(
-            PutCatalogue(
-                self.scope, held.head.value.node_key, held.head.raw, tuple(added.values()), lost, own
-            )
+            PutCatalogue(self.scope, held.head.value.node_key, held.head.raw, added, lost, own)
         )
         if partial is None:
-            self._changed(held, tuple(added.values()), lost)
+            self._changed(held, added, lost)
         else:
             self._changed(held, *_difference(partial, held.cards))
         since = before.value.seq if before is not None else 0
@@ -424,12 +422,12 @@ class Index:
         """Show more of the newest head's catalogue beside the part that is shown already."""
         if held.partial is None:
             held.partial = {}
-        added = tuple(card for digest, card in verified.items() if digest not in held.partial)
+        added = {digest: card for digest, card in verified.items() if digest not in held.partial}
         held.partial.update(verified)
         if added:
             self._changed(held, added, ())
 
-    def _changed(self, held: Held, added: tuple[bytes, ...], removed: tuple[bytes, ...]) -> None:
+    def _changed(self, held: Held, added: Mapping[bytes, bytes], removed: tuple[bytes, ...]) -> None:
         value = held.head.value
         self._context.deliver(
             CardsChanged(
@@ -449,7 +447,7 @@ class Index:
         entry = held.catalogue.find(card_id)
         if entry is not None and entry.hash not in held.hidden:
             held.hidden.add(entry.hash)
-            self._changed(held, (), (entry.hash,))
+            self._changed(held, {}, (entry.hash,))
 
     # Ending.
 
@@ -464,7 +462,7 @@ class Index:
         shown = held.cards if held.partial is None else held.partial
         removed = tuple(digest for digest in shown if digest not in held.hidden)
         held.partial = {}
-        self._changed(held, (), removed)
+        self._changed(held, {}, removed)
 
     def expire(self) -> list[bytes]:
         """Drop the heads whose lease has ended for everybody; return their keys."""
@@ -515,7 +513,7 @@ class Index:
             held = self.heads.get(key)
             if held is not None and raw == stored.shown == held.head.raw:
                 held.cards, held.shown = stored.cards, held.head
-                self._changed(held, (), ())
+                self._changed(held, {}, ())
         return held
 
 
@@ -527,7 +525,7 @@ def _entries(cards: Mapping[bytes, bytes]) -> Iterator[Entry]:
 
 def _difference(
     before: Mapping[bytes, bytes], after: Mapping[bytes, bytes]
-) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+) -> tuple[dict[bytes, bytes], tuple[bytes, ...]]:
     """Return the cards that ``after`` has more, and the hashes that it has no longer."""
-    added = tuple(card for digest, card in after.items() if digest not in before)
+    added = {digest: card for digest, card in after.items() if digest not in before}
     return added, tuple(digest for digest in before if digest not in after)

@@ -159,8 +159,8 @@ class Pull:
         self._take(branch, below, _bits(branch))
         return key
 
-    def take_cards(self, answer: Cards) -> tuple[RequestKey | None, list[bytes]]:
-        """Take cards; return the request that they settle, and those that are new here.
+    def take_cards(self, answer: Cards) -> tuple[RequestKey | None, dict[bytes, bytes]]:
+        """Take cards; return the request that they settle, and those that are new here, by hash.
 
         Raises
         ------
@@ -169,13 +169,12 @@ class Pull:
             so this is the fault of the head's owner.
         """
         settled: RequestKey | None = None
-        new: list[bytes] = []
+        new: dict[bytes, bytes] = {}
         for raw in answer.cards:
             digest = card_hash(raw)
             settled = settled or self._requested.get(digest)
             if digest in self._buckets:
-                self.stash[digest] = raw
-                new.append(raw)
+                self.stash[digest] = new[digest] = raw
                 self._arrived(digest)
         return settled, new
 

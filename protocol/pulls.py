@@ -50,7 +50,7 @@ class Wanted:
     """Peers to ask, the present one first."""
     failed: set[bytes] = field(default_factory=set)
     """Peers that did not have it or answered wrongly."""
-    unsaved: list[bytes] = field(default_factory=list)
+    unsaved: dict[bytes, bytes] = field(default_factory=dict)
     """Cards that came and are not on their way to the disk yet."""
     replaced: bool = False
     """Whether the verified part stands in place of the last whole catalogue."""
@@ -157,7 +157,7 @@ class Pulls:
         except RemoteProtocolError as error:
             self._refuse(wanted, peer, error)
             return
-        wanted.unsaved += new
+        wanted.unsaved.update(new)
         if len(wanted.unsaved) >= PENDING_CARDS_PORTION and not wanted.pull.done:
             self._save(wanted)
             self._show_part(wanted)
@@ -188,8 +188,8 @@ class Pulls:
         """Have what came on the disk."""
         if wanted.unsaved:
             key = wanted.held.head.value.node_key
-            self._context.store(PutPendingCards(wanted.index.scope, key, tuple(wanted.unsaved)))
-            wanted.unsaved.clear()
+            self._context.store(PutPendingCards(wanted.index.scope, key, wanted.unsaved))
+            wanted.unsaved = {}
 
     def _show_part(self, wanted: Wanted) -> None:
         """Show what is verified, where nothing is shown yet or what is shown became old."""

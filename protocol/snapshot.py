@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 
-from .card import card_hash
 from .effects import (
     DropCatalogue,
     DropGroup,
@@ -81,7 +80,7 @@ class Snapshot:
                 self._put_catalogue(operation)
             case PutPendingCards(scope, node_key, cards):
                 held = self.catalogues.setdefault((scope, node_key), StoredCatalogue())
-                held.pending.update((card_hash(card), card) for card in cards)
+                held.pending.update(cards)
             case DropCatalogue(scope, node_key):
                 self.catalogues.pop((scope, node_key), None)
             case PutNodeRecord(node_key, record):
@@ -109,6 +108,6 @@ class Snapshot:
         held = self.catalogues.setdefault((operation.scope, operation.node_key), StoredCatalogue())
         for digest in operation.removed:
             held.cards.pop(digest, None)
-        held.cards.update((card_hash(card), card) for card in operation.added)
+        held.cards.update(operation.added)
         held.head = held.shown = operation.head
         held.pending.clear()

@@ -73,12 +73,12 @@ class Audience:
         """Follow this node's own catalogues."""
         if change.node_key != self._node_key:
             return
-        new = {card.id: card.published for card in map(CARD.decode, change.added)}
+        new = {card.id: card.published for card in map(CARD.decode, change.added.values())}
         for removed in change.removed:
             self._supersede((change.scope, removed), new)
             self._remove((change.scope, removed))
-        for raw in change.added:
-            self._remove((change.scope, card_hash(raw)))
+        for digest, raw in change.added.items():
+            self._remove((change.scope, digest))
             self._add(change.scope, raw)
 
     def may_have(self, root: bytes, token: bytes) -> bool:

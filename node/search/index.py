@@ -22,7 +22,7 @@ import numpy as np
 
 from skerry.node.limits import SETTLED_SINGLY_MAX
 from skerry.node.storage.facts import facts_of, scenario_words, scenarios_in, word_code
-from skerry.protocol.card import CARD, Card, card_hash
+from skerry.protocol.card import CARD, Card
 
 from .columns import Columns, Facts, Mask, Rows, code, joined, matching, newest_rows
 from .sketches import Change
@@ -110,7 +110,7 @@ class CardIndex:
         if len(change.added) > SETTLED_SINGLY_MAX:
             touched |= self._add_many(change.added, number)
         else:
-            touched |= {self._add(raw, number) for raw in change.added}
+            touched |= {self._add(digest, raw, number) for digest, raw in change.added.items()}
         self._settle(touched)
         changes, self._changes = self._changes, {}
         return changes
@@ -259,9 +259,8 @@ class CardIndex:
         rows = self.columns.by_hash.rows(code(digest))
         return next((row for row in rows if self.columns.hash(row) == digest), None)
 
-    def _add(self, raw: bytes, number: int) -> int:
+    def _add(self, digest: bytes, raw: bytes, number: int) -> int:
         """Take in a card and return the code of its id."""
-        digest = card_hash(raw)
         row = self._row(digest)
         if row is None:
             card = CARD.decode(raw)
@@ -274,19 +273,17 @@ class CardIndex:
             self._also_in[row].add(number)
         return int(self.columns["id"][row])
 
-    def _add_many(self, raws: Sequence[bytes], number: int) -> set[int]:
+    def _add_many(self, raws: Mapping[bytes, bytes], number: int) -> set[int]:
         """Take in many cards, those that are new all at once; return the codes of their ids."""
-        digests = [card_hash(raw) for raw in raws]
-        known = self.rows_of(digests)
-        touched = {self._add(raw, number) for raw, row in zip(raws, known.tolist(), strict=True) if row >= 0}
-        new = [at for at, row in enumerate(known.tolist()) if row < 0]
-        cards = [CARD.decode(raws[at]) for at in new]
-        facts = [facts_of(card, digests[at], number) for at, card in zip(new, cards, strict=True)]
+        known = dict(zip(raws, self.rows_of(raws.keys()).tolist(), strict=True))
+        touched = {self._add(digest, raws[digest], number) for digest, row in known.items() if row >= 0}
+        cards = {digest: CARD.decode(raws[digest]) for digest, row in known.items() if row < 0}
+        facts = [facts_of(card, digest, number) for digest, card in cards.items()]
         rows = self.columns.add_many(b"".join(facts)).tolist()
-        for at, card, row in zip(new, cards, rows, strict=True):
-            words = scenario_words(card.scenarios)
+        self._changes.update(zip(cards, map(Change, rows, cards.values()), strict=True))
+        for scenarios in {card.scenarios for card in cards.values()}:
+            words = scenario_words(scenarios)
             self._scenarios.setdefault(code(word_code(words)), scenarios_in(words))
-            self._changes[digests[at]] = Change(row, card)
         return touched | set(self.columns["id"][rows].tolist())
 
     def _remove(self, digest: bytes, number: int) -> int:

@@ -15,8 +15,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from skerry.protocol.card import Card
 
 FACTS: Final = struct.Struct("<32s8s8s8s8s8s8s8s8s8sQII")
@@ -33,7 +31,8 @@ def word_code(word: str) -> bytes:
     return hashlib.sha256(word.casefold().encode("utf-8", "surrogatepass")).digest()[:CODE_BYTES]
 
 
-def scenario_words(scenarios: Iterable[str]) -> str:
+@lru_cache(maxsize=4096)
+def scenario_words(scenarios: tuple[str, ...]) -> str:
     """Return a card's scenarios as one text, by which cards of the same scenarios have one code."""
     return _SEPARATOR.join(sorted({scenario.casefold() for scenario in scenarios}))
 

@@ -2,7 +2,7 @@
 
 Records are kept as the bytes that were signed. The columns beside them only say where a record belongs:
 whatever else they hold is read from the bytes again, so that the two can never disagree. Three tables are
-derived from the cards, in the transaction that stores these or soon after: ``facts`` (what a search filters
+derived from the cards soon after these are stored: ``facts`` (what a search filters
 by), ``scenarios``, and the full-text tables of ``words.py``. They can be made again at any time.
 """
 

@@ -2,8 +2,8 @@
 
 Theory of operation. The state machine says what the disk shall hold (:mod:`skerry.protocol.effects`), and
 this file writes it. There is one writer, a thread of its own, and whole batches are one transaction: after
-a crash the database holds a batch whole or not at all. What is derived from cards is written with them
-(``facts.py``) or by the writer soon after (``words.py``).
+a crash the database holds a batch whole or not at all. What is derived from cards (``facts.py``,
+``words.py``) is written by the writer when no more cards come.
 
 Rules of this file:
 
@@ -38,7 +38,7 @@ from . import words
 from .disk_cards import DiskCards
 from .failures import database_errors
 from .schema import REVISION, audiences, checks, islands
-from .writing import apply, derive_facts, snapshot
+from .writing import apply, derive, derive_facts, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -186,6 +186,8 @@ class Store:
     def read_facts(self) -> Iterator[bytes]:
         """Yield the facts of all cards that are not pending, many rows at a time (see ``facts.py``)."""
         with database_errors(self._path), self._engine.connect() as connection:
+            derive(connection, FACTS_PORTION, with_words=False)
+            connection.commit()
             rows = connection.exec_driver_sql("SELECT facts FROM facts")
             for part in rows.partitions(FACTS_PORTION):
                 yield b"".join([row[0] for row in part])
@@ -275,11 +277,10 @@ class Store:
     def _take_in_words(self) -> int:
         """Take in the words of some cards, and see to it that the rest follows; runs in the writer."""
         with database_errors(self._path), self._engine.begin() as connection:
-            rows = connection.exec_driver_sql(_WORDLESS, (words.mark(connection), WORDS_PORTION)).all()
-            words.put_words(connection, [(row[0], row[1]) for row in rows])
-        if len(rows) == WORDS_PORTION and self._words_due is None and not self._closing:
+            done = derive(connection, WORDS_PORTION, with_words=True)
+        if done == WORDS_PORTION and self._words_due is None and not self._closing:
             self._writer.submit(self._take_in_words)
-        return len(rows)
+        return done
 
     async def transact(self, work: Callable[[Connection], Result]) -> Result:
         """Run `work` in a transaction of the one writer, synced to the disk when this returns."""
@@ -304,7 +305,6 @@ class Store:
 
 
 _PLACES: Final = "SELECT place, scope, node_key FROM catalogues"
-_WORDLESS: Final = "SELECT number, card FROM cards WHERE number > ? AND NOT pending ORDER BY number LIMIT ?"
 
 
 def _cards_query(hashes: Sequence[bytes]) -> str:

@@ -9,8 +9,8 @@ these for every word of the search, and ranks them by BM25, names before tags be
 Rules of this file:
 
 1. A card's words are a function of the card alone, so what was put in can be taken out exactly.
-2. ``words`` among the marks is the number of the last card that is in: the cards behind it follow in
-   portions, so that a large catalogue is on the disk before its words are.
+2. ``words`` among the marks is the number of the last card that is in, with its facts: the cards behind it
+   follow in portions, so that a large catalogue is on the disk before its words are.
 3. Text of a search reaches SQLite quoted and as a parameter.
 """
 
@@ -58,9 +58,9 @@ def texts_of(card: Card) -> Texts:
     return name, tags, summary
 
 
-def put_words(connection: Connection, cards: Sequence[tuple[int, bytes]]) -> None:
+def put_words(connection: Connection, cards: Sequence[tuple[int, Card]]) -> None:
     """Take in cards by number, in ascending order."""
-    rows = [(number, *texts_of(CARD.decode(raw))) for number, raw in cards]
+    rows = [(number, *texts_of(card)) for number, card in cards]
     if not rows:
         return
     statement = "INSERT INTO card_words (rowid, name, tags, summary) VALUES (?, ?, ?, ?)"

@@ -2,14 +2,14 @@
 
 Rules of this file:
 
-1. A card has one row as part of the catalogue that is shown, and one while it is pending; the facts and words
-   that search needs exist for the former alone.
+1. A card has one row as part of the catalogue that is shown, and one while it is pending. The facts and words
+   that search needs exist for the former alone, and follow soon after: a catalogue is on the disk first.
 2. Names of tables are constants; values are parameters.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from sqlalchemy import delete, insert, select
@@ -17,7 +17,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from skerry.node.limits import CARDS_PER_STATEMENT, FACTS_PORTION, SUPERSEDED_SECONDS
 from skerry.protocol import effects
-from skerry.protocol.card import CARD, card_hash
+from skerry.protocol.card import CARD
 from skerry.protocol.snapshot import Snapshot, StoredCatalogue
 
 from . import words
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from typing import Protocol
 
-    from sqlalchemy import Connection, Row, Table
+    from sqlalchemy import Connection, Table
+
+    from skerry.protocol.card import Card
 
     from .disk_cards import DiskCards
 
@@ -50,6 +52,8 @@ _PUT_CARDS: Final = "INSERT OR IGNORE INTO cards (place, hash, pending, card) VA
 _PROMOTE: Final = """INSERT OR IGNORE INTO cards (place, hash, pending, card)
     SELECT place, hash, 0, card FROM cards WHERE place = ? AND pending"""
 _PUT_FACTS: Final = "INSERT OR REPLACE INTO facts (number, facts) VALUES "
+_UNDERIVED: Final = """SELECT number, hash, place, card FROM cards
+    WHERE number > ? AND NOT pending ORDER BY number LIMIT ?"""
 _NUMBERED: Final = "SELECT number, hash, card FROM cards WHERE NOT pending AND place = ?"
 
 
@@ -64,7 +68,7 @@ def apply(connection: Connection, operation: effects.StoreOperation) -> None:
             _put_catalogue(connection, operation)
         case effects.PutPendingCards(scope, node_key, added):
             place = _put_heads(connection, scope, node_key)
-            _put_cards(connection, place, {card_hash(card): card for card in added}, pending=True)
+            _put_cards(connection, place, added, pending=True)
         case effects.DropCatalogue(scope, node_key):
             _drop_catalogue(connection, scope, node_key)
         case effects.PutNodeRecord(node_key, record):
@@ -110,7 +114,7 @@ def derive_facts(connection: Connection) -> None:
     for place in connection.scalars(select(catalogues.c.place)).all():
         last = 0
         while rows := connection.exec_driver_sql(query, (place, last, FACTS_PORTION)).all():
-            _put_facts(connection, place, rows)
+            _put_facts(connection, [(row.number, row.hash, place, CARD.decode(row.card)) for row in rows])
             last = rows[-1].number
     connection.exec_driver_sql(
         "INSERT OR REPLACE INTO store_marks (name, value) VALUES (?, ?)", (_MARK, FACTS_VERSION)
@@ -125,14 +129,11 @@ def _put_catalogue(connection: Connection, operation: effects.PutCatalogue) -> N
         _supersede(connection, place, operation)
     _drop_cards(connection, place, operation.removed)
     if operation.added:
-        before = connection.exec_driver_sql("SELECT coalesce(max(number), 0) FROM cards").scalar_one()
-        added = {card_hash(card): card for card in operation.added}
+        added = operation.added
         came = _keep_pending(connection, place, added)
         connection.exec_driver_sql(_PROMOTE, (place,))
         rest = {digest: card for digest, card in added.items() if digest not in came}
         _put_cards(connection, place, rest, pending=False)
-        new = connection.exec_driver_sql(f"{_NUMBERED} AND number > ?", (place, before)).all()
-        _put_facts(connection, place, new)
     connection.execute(delete(cards).where(cards.c.place == place, cards.c.pending))
 
 
@@ -159,12 +160,27 @@ def _keep_pending(connection: Connection, place: int, wanted: Collection[bytes])
     return found.intersection(wanted)
 
 
-def _put_facts(connection: Connection, place: int, rows: Sequence[Row[Any]]) -> None:
-    """Derive what search needs of cards: (number, hash, card)."""
-    decoded = [(row.number, row.hash, CARD.decode(row.card)) for row in rows]
-    if not decoded:
-        return
-    facts = [value for number, digest, card in decoded for value in (number, facts_of(card, digest, place))]
+def derive(connection: Connection, count: int, *, with_words: bool) -> int:
+    """Derive what search needs of the next cards that lack it, and return how many those were.
+
+    Without words only the facts are made, of all that lack them, and the words follow as if nothing was done.
+    """
+    last, done = words.mark(connection), 0
+    while rows := connection.exec_driver_sql(_UNDERIVED, (last, count)).all():
+        decoded = [(row.number, row.hash, row.place, CARD.decode(row.card)) for row in rows]
+        _put_facts(connection, decoded)
+        last, done = rows[-1].number, done + len(rows)
+        if with_words:
+            words.put_words(connection, [(number, card) for number, _, _, card in decoded])
+            break
+    return done
+
+
+def _put_facts(connection: Connection, decoded: Sequence[tuple[int, bytes, int, Card]]) -> None:
+    """Store what a search filters by, of cards: number, hash, catalogue, card."""
+    facts = [
+        value for number, digest, place, card in decoded for value in (number, facts_of(card, digest, place))
+    ]
     _insert(connection, _PUT_FACTS, facts, 2)
     sets = {scenario_words(card.scenarios) for *_, card in decoded}
     connection.exec_driver_sql(
@@ -175,7 +191,7 @@ def _put_facts(connection: Connection, place: int, rows: Sequence[Row[Any]]) -> 
 
 def _supersede(connection: Connection, place: int, operation: effects.PutCatalogue) -> None:
     """Note until when the blobs of replaced versions are served; those of what was withdrawn are not."""
-    new = {card.id: card for card in map(CARD.decode, operation.added)}
+    new = {card.id: card for card in map(CARD.decode, operation.added.values())}
     for digest in operation.removed:
         for row in connection.exec_driver_sql(f"{_NUMBERED} AND hash = ?", (place, digest)):
             old = CARD.decode(row.card)

@@ -17,7 +17,7 @@ def test_an_alarm_stands_until_its_cause_is_gone() -> None:
     assert "the key ends" in renewal
     assert "seq 9" in key
     alarms.told(MayBeCutOff(alarmed=False, old=0, heads=8))
-    alarms.stored(PutCatalogue(b"", b"n" * 32, b"head", (), ()))  # another's
+    alarms.stored(PutCatalogue(b"", b"n" * 32, b"head", {}, ()))  # another's
     assert alarms.lines() == [renewal, key]
-    alarms.stored(PutCatalogue(b"", b"n" * 32, b"head", (), (), own=True))
+    alarms.stored(PutCatalogue(b"", b"n" * 32, b"head", {}, (), own=True))
     assert alarms.lines() == [key]

@@ -129,9 +129,10 @@ class Checkers:
         for digest in change.removed:
             self._expect(digest in shown, node, "a card was removed that was not shown")
             del shown[digest]
-        for raw in change.added:
+        for digest, raw in change.added.items():
             self._expect(CARD.decode(raw).owner == change.owner, node, "a card of another owner was shown")
-            shown[card_hash(raw)] = raw
+            self._expect(card_hash(raw) == digest, node, "a card was delivered under another's hash")
+            shown[digest] = raw
 
     def bounds(self, node: Node) -> None:
         """Every queue and view is bounded, and no (epoch, seq) goes back."""

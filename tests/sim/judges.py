@@ -35,8 +35,8 @@ class Judges:
                 case Deliver(SketchReported(_, accused, card)):
                     self._judge(node, accused, card)
                 case Deliver(CardsChanged() as change) if self._searches(node):
-                    for card in change.added:
-                        if card_hash(card) in self.world.false_cards:
+                    for digest, card in change.added.items():
+                        if digest in self.world.false_cards:
                             self._judge(node, change.node_key, card)
 
     def _searches(self, node: Node) -> bool:

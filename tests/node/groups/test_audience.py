@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from skerry.node.groups.audience import Audience
 from skerry.node.limits import SUPERSEDED_SECONDS
-from skerry.protocol.card import Blob, card_hash
+from skerry.protocol.card import Blob, by_hash, card_hash
 from skerry.protocol.effects import CardsChanged, PutCatalogue
 from tests.node.search.market import NODE, OWNER, card_of, new_store, small_rkme
 
@@ -46,11 +46,11 @@ def test_only_what_a_live_own_card_names_is_served() -> None:
     def had(*roots: bytes, token: bytes = b"") -> list[bool]:
         return [own.may_have(root * 32, token) for root in roots]
 
-    own.apply(CardsChanged(b"", NODE, OWNER, b"h", (first, second), ()))
-    own.apply(CardsChanged(b"", NODE, OWNER, b"h", (first,), ()))  # told twice
-    own.apply(CardsChanged(b"", b"m" * 32, OWNER, b"h", (strange,), ()))
+    own.apply(CardsChanged(b"", NODE, OWNER, b"h", by_hash([first, second]), ()))
+    own.apply(CardsChanged(b"", NODE, OWNER, b"h", by_hash([first]), ()))  # told twice
+    own.apply(CardsChanged(b"", b"m" * 32, OWNER, b"h", by_hash([strange]), ()))
     assert had(b"s", b"t", b"u", b"p") == [True, True, False, True]
-    own.apply(CardsChanged(b"", NODE, OWNER, b"h", (), (card_hash(first),)))
+    own.apply(CardsChanged(b"", NODE, OWNER, b"h", {}, (card_hash(first),)))
     # The package is kept for a group, though everybody sees the card.
     assert had(b"s", b"t", b"p") == [False, True, False]
     assert had(b"s", b"t", b"p", token=b"member") == [False, True, True]
@@ -63,11 +63,11 @@ def test_only_what_a_live_own_card_names_is_served() -> None:
 def test_a_card_of_a_group_opens_its_blobs_to_members_alone() -> None:
     card = card_of("one", small_rkme(np.random.default_rng(9), 0.0), Blob(b"s" * 32, 1)).to_bytes()
     own = Audience(NODE, Membership(), {})  # type: ignore[arg-type]
-    own.apply(CardsChanged(GROUP, NODE, OWNER, b"h", (card,), ()))
+    own.apply(CardsChanged(GROUP, NODE, OWNER, b"h", by_hash([card]), ()))
     assert [own.may_have(b"s" * 32, token) for token in (b"", b"other", b"member")] == [False, False, True]
-    own.apply(CardsChanged(b"", NODE, OWNER, b"h", (card,), ()))
+    own.apply(CardsChanged(b"", NODE, OWNER, b"h", by_hash([card]), ()))
     assert own.may_have(b"s" * 32, b"")
-    own.apply(CardsChanged(b"", NODE, OWNER, b"h", (), (card_hash(card),)))
+    own.apply(CardsChanged(b"", NODE, OWNER, b"h", {}, (card_hash(card),)))
     assert [own.may_have(b"p" * 32, token) for token in (b"", b"member")] == [False, True]
 
 
@@ -91,11 +91,11 @@ def test_a_replaced_version_is_there_for_a_time_and_a_withdrawn_one_not(tmp_path
 
     seen = []
     for added, removed in steps:
-        store.write_now([PutCatalogue(b"", NODE, b"head", added, removed, own=True)])
-        own.apply(CardsChanged(b"", NODE, OWNER, b"h", added, removed))
+        store.write_now([PutCatalogue(b"", NODE, b"head", by_hash(added), removed, own=True)])
+        own.apply(CardsChanged(b"", NODE, OWNER, b"h", by_hash(added), removed))
         again = Audience(NODE, state, {}, store.read_superseded(), lambda: clock[0])  # type: ignore[arg-type]
         live = tuple(store.read().catalogues[b"", NODE].cards.values())
-        again.apply(CardsChanged(b"", NODE, OWNER, b"h", live, ()))
+        again.apply(CardsChanged(b"", NODE, OWNER, b"h", by_hash(live), ()))
         assert served(again) == served(own)
         seen.append(served(own))
         if len(seen) == 2:

@@ -26,7 +26,7 @@ from skerry.node.transfer.fetching import SpecificationCache
 from skerry.node.view import NodeView
 from skerry.package.blobs import BlobStore
 from skerry.protocol.api import SearchRequest, Source
-from skerry.protocol.card import Blob, Card
+from skerry.protocol.card import Blob, Card, by_hash
 from skerry.protocol.effects import CardsChanged, PutCatalogue
 from skerry.protocol.signing import Signer
 from skerry.spec import Features, Island, Rkme, SemanticSpec, Specification, mmd2
@@ -124,8 +124,10 @@ class Market:
 
     def show(self, *cards: bytes, **flags: bool) -> None:
         """Store cards and show them, as the driver does."""
-        self.store.write_now([PutCatalogue(b"", NODE, b"head", cards, ())])
-        self.sketches.submit(self.index.apply(CardsChanged(b"", NODE, OWNER, b"h", cards, (), **flags)))
+        self.store.write_now([PutCatalogue(b"", NODE, b"head", by_hash(cards), ())])
+        self.sketches.submit(
+            self.index.apply(CardsChanged(b"", NODE, OWNER, b"h", by_hash(cards), (), **flags))
+        )
 
     def take_in_words(self) -> None:
         """Wait until the words of all cards can be found."""

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from skerry.node.search.index import CardIndex
 from skerry.node.search.sketches import Change
 from skerry.protocol.card import CARD as CARD_FORMAT
-from skerry.protocol.card import Blob, Card, card_hash
+from skerry.protocol.card import Blob, Card, by_hash, card_hash
 from skerry.protocol.effects import CardsChanged, PutCatalogue
 
 from .market import NODE, OWNER, card_of, new_store, small_rkme
@@ -32,14 +32,16 @@ def test_a_card_stands_as_long_as_a_catalogue_holds_it() -> None:
     index = CardIndex(lambda hashes: {digest: raws[digest] for digest in hashes})
     other = b"m" * 32
     raws.update((card_hash(item), item) for item in (raw, newer))
-    assert set(index.apply(CardsChanged(b"", NODE, OWNER, b"h", (raw,), ()))) == {card_hash(raw)}
-    assert index.apply(CardsChanged(b"", other, OWNER, b"h", (raw,), ())) == {}
-    (change,) = index.apply(CardsChanged(b"", NODE, OWNER, b"h", (newer,), (card_hash(raw),))).values()
+    assert set(index.apply(CardsChanged(b"", NODE, OWNER, b"h", by_hash([raw]), ()))) == {card_hash(raw)}
+    assert index.apply(CardsChanged(b"", other, OWNER, b"h", by_hash([raw]), ())) == {}
+    (change,) = index.apply(
+        CardsChanged(b"", NODE, OWNER, b"h", by_hash([newer]), (card_hash(raw),))
+    ).values()
     assert change.card == replace(CARD, version=2)
     assert [card.version for card in shown(index)] == [2]
-    index.apply(CardsChanged(b"", NODE, OWNER, b"h", (), (card_hash(newer),)))
+    index.apply(CardsChanged(b"", NODE, OWNER, b"h", {}, (card_hash(newer),)))
     assert [card.version for card in shown(index)] == [1]
-    assert index.apply(CardsChanged(b"", other, OWNER, b"h", (), (card_hash(raw),))) == {
+    assert index.apply(CardsChanged(b"", other, OWNER, b"h", {}, (card_hash(raw),))) == {
         card_hash(raw): Change(0, None)
     }
     assert shown(index) == []
@@ -72,7 +74,7 @@ def test_the_index_equals_a_plain_model_and_itself_after_a_restart(
     index = CardIndex(store.cards)
     model: dict[bytes, set[tuple[bytes, bytes]]] = {}
     for place, added, removed in done:
-        new = tuple(cards[number] for number in added)
+        new = by_hash(cards[number] for number in added)
         gone = tuple(
             card_hash(cards[number])
             for number in removed
@@ -81,8 +83,8 @@ def test_the_index_equals_a_plain_model_and_itself_after_a_restart(
         store.write_now([PutCatalogue(*place, b"head", new, gone)])
         with mock.patch("skerry.node.search.index.SETTLED_SINGLY_MAX", singly_max):
             index.apply(CardsChanged(*place, OWNER, b"h", new, gone))
-        for raw in new:
-            model.setdefault(card_hash(raw), set()).add(place)
+        for digest in new:
+            model.setdefault(digest, set()).add(place)
         for digest in gone:
             model[digest].discard(place)
     again = CardIndex(store.cards)

@@ -15,7 +15,7 @@ from skerry.errors import StorageError
 from skerry.node.storage.schema import REVISION, metadata
 from skerry.node.storage.store import Store
 from skerry.protocol import effects
-from skerry.protocol.card import Blob, card_hash
+from skerry.protocol.card import Blob, by_hash, card_hash
 from skerry.protocol.snapshot import Snapshot
 from tests.node.search.market import card_of, new_store, small_rkme
 
@@ -47,8 +47,8 @@ async def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None
         effects.PutCharters(b"w" * 32, ((b"first", b"second"), (b"first", b"rival"))),
         effects.PutNodeRecord(KEY, b"record"),
         effects.PutHead(b"", KEY, b"head 2"),
-        effects.PutCatalogue(b"", KEY, b"head 1", CARDS[:1], (), own=True),
-        effects.PutPendingCards(b"", KEY, CARDS[:2]),
+        effects.PutCatalogue(b"", KEY, b"head 1", by_hash(CARDS[:1]), (), own=True),
+        effects.PutPendingCards(b"", KEY, by_hash(CARDS[:2])),
         effects.PutAnchors((OTHER, KEY)),
         effects.PutRecord(b"g" * 32, b"h" * 32, b"roster", own=True),
         effects.PutGroup(b"g" * 32, 1_790_000_000),
@@ -69,8 +69,8 @@ scopes = st.just(b"")
 operations = st.one_of(
     st.builds(effects.PutCharters, keys, st.lists(several, min_size=1, max_size=2).map(tuple)),
     st.builds(effects.PutHead, scopes, keys, bodies, bodies),
-    st.builds(effects.PutCatalogue, scopes, keys, bodies, cards, hashes),
-    st.builds(effects.PutPendingCards, scopes, keys, cards),
+    st.builds(effects.PutCatalogue, scopes, keys, bodies, cards.map(by_hash), hashes),
+    st.builds(effects.PutPendingCards, scopes, keys, cards.map(by_hash)),
     st.builds(effects.DropCatalogue, scopes, keys),
     st.builds(effects.PutNodeRecord, keys, bodies),
     st.builds(effects.DropNodeRecord, keys),

@@ -14,7 +14,7 @@ from skerry.node.keys import Keyring, initialise
 from skerry.node.search.sketches import Change, Sketches
 from skerry.node.storage.verifying import verify
 from skerry.package.blobs import BlobStore
-from skerry.protocol.card import CARD, Blob, card_hash
+from skerry.protocol.card import CARD, Blob, by_hash, card_hash
 from skerry.protocol.catalogue import Catalogue, Entry
 from skerry.protocol.effects import PutCatalogue
 from skerry.protocol.head import make_head
@@ -37,7 +37,8 @@ def folder(tmp_path: Path) -> Folder:
         tree = blobs.put_bytes(whole(rkme))
         card = card_of(f"m-{number}", rkme, Blob(tree.root, tree.size), keyring.owner)
         raws.append(CARD.encode(card).replace(b"p" * 32, package.root))
-    store.write_now([PutCatalogue(b"", keyring.signer.public_key, _head(keyring, raws), tuple(raws), ())])
+    store.write_now([PutCatalogue(b"", keyring.signer.public_key, _head(keyring, raws), by_hash(raws), ())])
+    store.take_in_all_words()
     store.close()
     sketches = Sketches(made.sketches)
     sketches.submit({card_hash(raw): Change(at, CARD.decode(raw)) for at, raw in enumerate(raws)})
