@@ -426,8 +426,7 @@ class Conversation:
 
     def _cards_requested(self, peer: bytes, message: CardsRequest) -> None:
         held = self._shown(peer, message.head)
-        found = [] if held is None else map(held.cards.get, message.hashes)
-        cards = [card for card in found if card is not None]
+        cards = [] if held is None else [*filter(None, map(held.cards.get, message.hashes))]
         if not cards or not self.context.peers[peer].spend(CARD_WORK * len(cards), self.context.now):
             self.context.send(peer, Missing(message.head))
             return
