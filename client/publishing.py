@@ -296,11 +296,11 @@ def _fitted(model: Any, X: Any, facts: ModelFacts, words: Words) -> Rkme:
     from skerry.reuse.inputs import is_text
     from skerry.spec import fit_image, fit_table, fit_text
 
-    if is_text(X):
-        return fit_text(X)
-    if getattr(X, "ndim", 2) in IMAGE_AXES:
-        return fit_image(X)
     responses = _responder(model, X, facts)
+    if is_text(X):
+        return fit_text(X, responses=responses)
+    if getattr(X, "ndim", 2) in IMAGE_AXES:
+        return fit_image(X, responses=responses)
     return fit_table(X, columns=words.get("columns"), units=words.get("units"), responses=responses)
 
 

@@ -38,7 +38,7 @@ class LabelledRows:
     Attributes
     ----------
     X
-        (m, d) float64 in the requirement's columns.
+        (m, d) float64 in the requirement's columns; features, of texts and images.
     y
         (m,) labels or targets.
     """
@@ -61,7 +61,7 @@ class Requirement:
     rows
         How many rows it was made of; None when only the specification is known.
     labelled
-        The rows of a table whose label is known, if any is.
+        The rows whose label is known, if any is.
     """
 
     rkme: Rkme
@@ -112,8 +112,7 @@ def requirement(
         file; a list of str; images (n, height, width) or (n, height, width, channels); an
         :class:`~skerry.spec.Rkme`; or a :class:`Requirement`.
     y
-        Labels of the rows, (n,), missing where none is known; for a file the name of their column. Of tables
-        only.
+        Labels of the rows, (n,), missing where none is known; for a file the name of their column.
     columns
         Names of the columns, for rows without names.
     columns_map
@@ -139,16 +138,16 @@ def requirement(
 
 
 def _labelled(X: Any, y: Any, made: Requirement) -> LabelledRows | None:
-    """Return the rows of a table whose label is known; None when none is."""
+    """Return the rows whose label is known; None when none is."""
     from skerry.spec.kinds import rows_of
 
     labels = np.asarray(y)
-    if labels.shape != (made.rows,) or made.rkme.kind != "table":
+    if labels.shape != (made.rows,):
         raise SpecificationError(
             "The labels cannot be used",
             where="y",
-            why=f"shape {labels.shape} for {made.rows} rows of a {made.rkme.kind}",
-            todo="Pass one label for each row of a table, missing where it is not known",
+            why=f"shape {labels.shape} for {made.rows} rows",
+            todo="Pass one label for each row, missing where it is not known",
             code="E-DATA-LABELS",
         )
     few = known_labels(labels)

@@ -14,6 +14,7 @@ channels. One image makes one point, which *is* that image's row and must not be
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
@@ -27,6 +28,7 @@ from .backend import Device
 from .fit import fit_rows
 from .island import Island
 from .limits import IMAGE_SIDE_MAX, IMAGE_SIDE_MIN, IMAGE_VALUES_AT_ONCE_MAX, ROWS_MAX
+from .responses import Answers, with_responses
 from .rkme import Floats, Rkme
 
 IMAGE_EXTRACTORS: Final = {"patches": "skerry/pixels-colours-edges/1"}
@@ -43,6 +45,7 @@ def fit_image(
     white: float | None = None,
     seed: int = 0,
     device: Device = "auto",
+    responses: Answers | None = None,
 ) -> Rkme:
     """Return the RKME of images.
 
@@ -62,16 +65,28 @@ def fit_image(
         Seed of the sample and the first points.
     device
         As in ``fit_table``.
+    responses
+        A model's function from images, in an array or a list as they are given here, to answers; as in
+        ``fit_text``.
 
     Raises
     ------
     SpecificationError
         When something is not an image; says which and why.
     """
+    images = images if hasattr(images, "ndim") or not isinstance(images, Iterable) else list(images)
     rows = image_features(images, extractor, white=white)
     island = Island("image", None, rows.shape[1], _extractor(extractor).id)
     rkme = fit_rows(rows, island, size, seed=seed, device=device)
-    return rkme if white is None else replace(rkme, meta={**rkme.meta, "white": float(white)})
+    if white is not None:
+        rkme = replace(rkme, meta={**rkme.meta, "white": float(white)})
+    if responses is None:
+        return rkme
+
+    def ask(chosen: npt.NDArray[np.intp]) -> Any:
+        return responses(images[chosen] if hasattr(images, "ndim") else [images[at] for at in chosen])
+
+    return with_responses(rkme, rows, ask, seed)
 
 
 def image_features(images: Any, extractor: str = "patches", *, white: float | None = None) -> Floats:

@@ -38,7 +38,7 @@ import numpy.typing as npt
 from skerry.errors import SpecificationError
 
 from .backend import filled
-from .metric import column_scale, kernel_block, median_gamma
+from .metric import Scale, column_scale, kernel_block, median_gamma
 from .rkme import Floats, Rkme
 from .shift import SHIFT_MAX, shift
 from .specification import Specification
@@ -125,7 +125,8 @@ def expected_loss(spec: Specification, X: Any, y: Any) -> ExpectedLoss | None:
     spec
         The learnware's specification; its RKME may hold responses.
     X
-        (n, d) the labelled rows, with the specification's columns in its order.
+        The labelled rows: (n, d) with the specification's columns in its order; texts or images, or their
+        features (n, d).
     y
         (n,) their labels (names of classes) or targets (numbers). Rows whose label is missing are left out.
         A label that the model does not know costs what a probability of ``PROBABILITY_MIN`` costs.
@@ -143,7 +144,7 @@ def expected_loss(spec: Specification, X: Any, y: Any) -> ExpectedLoss | None:
     rkme = spec.rkme
     if rkme.responses is None:
         return None
-    rows = read_table(X).values
+    rows = _rows(X, rkme)
     if rows.shape[1] != rkme.dimension:
         raise _refusal("X", f"{rows.shape[1]} columns, the specification has {rkme.dimension}")
     labels = np.asarray(y)
@@ -172,7 +173,7 @@ def weigh_labels(requirement: Rkme, X: Any, y: Any, specs: Sequence[Specificatio
     requirement
         The specification of the searcher's data.
     X, y
-        The labelled rows (n, d) in the requirement's columns, and their labels or targets (n,).
+        The labelled rows, as in :func:`expected_loss`, and their labels or targets (n,).
     specs
         The learnwares, nearest first. Those of other columns or without responses have no estimate.
 
@@ -181,8 +182,11 @@ def weigh_labels(requirement: Rkme, X: Any, y: Any, specs: Sequence[Specificatio
     SpecificationError
         ``E-SPEC-LABELS``, see :func:`expected_loss`.
     """
-    losses = [expected_loss(spec, X, y) if spec.rkme.island == requirement.island else None for spec in specs]
-    moved = shift(requirement, read_table(X).values[~_missing(np.asarray(y))])
+    rows = _rows(X, requirement)
+    losses = [
+        expected_loss(spec, rows, y) if spec.rkme.island == requirement.island else None for spec in specs
+    ]
+    moved = shift(requirement, rows[~_missing(np.asarray(y))])
     known = [loss for loss in losses if loss is not None]
     if moved > SHIFT_MAX or not known:
         return Labelled(tuple(range(len(specs))), tuple(losses), (False,) * len(specs), moved)
@@ -221,14 +225,17 @@ def standard_error(values: Floats) -> float:
 
 def surrogate(rkme: Rkme, targets: Floats, rows: Floats) -> Floats:
     """Return what the ridge regression of values at an RKME's points (K, m) says at rows (n, d): (n, m)."""
-    scale = column_scale(rkme.marginals)
+    unit_rows = rkme.kind != "table"
+    scale = Scale.raw(rkme.dimension, 1.0, unit_rows=True) if unit_rows else column_scale(rkme.marginals)
     points = scale.embed_rkme(rkme)
     given = filled(scale, rows, np.float64)
-    gamma = median_gamma(points, rkme.weights)
+    gamma = median_gamma(points, rkme.weights, unit_rows=unit_rows)
+    # Rows of features have length one, those of tables about the square root of their columns.
+    linear = LINEAR / (1 if unit_rows else points.shape[1])
 
     def kernel(left: Floats) -> Floats:
-        linear: Floats = kernel_block(left, points, gamma) + LINEAR / points.shape[1] * (left @ points.T) + 1
-        return linear
+        sums: Floats = kernel_block(left, points, gamma) + linear * (left @ points.T) + 1
+        return sums
 
     values, vectors = np.linalg.eigh(kernel(points))
     turned = vectors.T @ targets
@@ -272,6 +279,15 @@ def _squared_errors(rkme: Rkme, rows: Floats, labels: Any) -> Floats:
     guessed = surrogate(rkme, rkme.responses.astype(np.float64), rows)[:, 0]
     errors: Floats = (guessed - numbers) ** 2
     return errors
+
+
+def _rows(X: Any, like: Rkme) -> Floats:
+    """Return data as rows in the space of a specification; features of texts and images are such rows."""
+    if like.kind != "table" and not (getattr(X, "ndim", 0) == 2 and X.dtype.kind == "f"):
+        from .kinds import rows_of
+
+        return rows_of(X, like)
+    return read_table(X).values
 
 
 def _missing(labels: Any) -> npt.NDArray[np.bool_]:

@@ -201,3 +201,9 @@ IMAGE_VALUES_AT_ONCE_MAX: Final = 1 << 22
 MATCHED_COLUMNS_MAX: Final = 32
 """Columns of a table that are matched with another's: about 2 s; the descent costs the fourth power of their
 number, 64 took 20 s."""
+
+RESPONSE_ROWS: Final = 10
+"""Rows whose answers make one response of texts or images: as many as stand behind a point at least."""
+
+RESPONSE_SAMPLE_ROWS_MAX: Final = 5_000
+"""Texts or images that a model is asked for its responses: fifty a point, and minutes of a slow model."""

@@ -32,6 +32,7 @@ from .backend import Device
 from .fit import fit_rows
 from .island import Island
 from .limits import BATCH_TEXTS_MAX, ROWS_MAX, TEXT_CACHE_ROWS_MAX, TEXT_CHARS_MAX
+from .responses import Answers, with_responses
 from .rkme import Floats, Rkme, Scalar
 
 TEXT_EXTRACTORS: Final = {
@@ -63,6 +64,7 @@ def fit_text(
     extractor: str = "hashed",
     seed: int = 0,
     device: Device = "auto",
+    responses: Answers | None = None,
 ) -> Rkme:
     """Return the RKME of texts.
 
@@ -79,6 +81,9 @@ def fit_text(
         Seed of the sample and the first points.
     device
         As in ``fit_table``.
+    responses
+        A model's function from texts to answers (n,) or (n, m); what it answers to the texts nearest to each
+        point becomes the RKME's responses (:mod:`.responses`).
 
     Returns
     -------
@@ -105,7 +110,11 @@ def fit_text(
     meta: dict[str, Scalar] = {**rkme.meta, "languages": " ".join(languages_of(read))}
     if not there.all():
         meta["empty_texts"] = int((~there).sum())
-    return replace(rkme, meta=meta)
+    rkme = replace(rkme, meta=meta)
+    if responses is None:
+        return rkme
+    kept = np.array(read, dtype=object)[there]
+    return with_responses(rkme, rows[there], lambda chosen: responses(kept[chosen].tolist()), seed)
 
 
 def text_features(texts: Iterable[str], extractor: str = "hashed") -> Floats:

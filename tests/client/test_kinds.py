@@ -75,3 +75,21 @@ def test_images_find_the_model_that_saw_such_images(searcher: Network) -> None:
         assert [hit.card.name for hit in hits] == ["digits up to two"]
         assert hits[0].card.data == "Image"
         assert hits[0].estimator().score(images, labels) > 0.95
+
+
+def test_labels_choose_between_models_of_the_same_texts(searcher: Network, market: Market) -> None:
+    X, y = texts_of(PAIRS[0], 60, 0)
+    swapped = [PAIRS[0][label == PAIRS[0][0]] for label in y]
+    model = make_pipeline(TfidfVectorizer(), MultinomialNB()).fit(X, swapped)
+    market.owner.network.publish(model, X, swapped, name="swapped", license="MIT")
+    wait_until(lambda: market.searcher.network.status().cards == 4)
+    mine, labels = texts_of(PAIRS[0], 20, 9)
+    with closing(searcher.search(mine, labels)) as hits:
+        losses = {hit.card.name: hit.expected_loss for hit in hits}
+        right, wrong = losses["bread and sea texts"], losses["swapped"]
+        assert hits[0].card.name == "bread and sea texts"
+        assert right is not None
+        assert wrong is not None
+        assert right.interval[1] < wrong.loss
+    market.owner.network.withdraw("swapped")
+    wait_until(lambda: market.searcher.network.status().cards == 3)
