@@ -36,6 +36,8 @@ from .limits import (
     FETCH_ATTEMPTS_MAX,
     FETCH_CONNECTIONS_MAX,
     FETCH_LEAVES_PER_REQUEST_MAX,
+    FETCH_LEAVES_PER_REQUEST_MIN,
+    FETCH_REQUESTS_PER_CONNECTION,
     FETCH_RETRY_SECONDS,
     FETCH_STRIKES_MAX,
 )
@@ -144,9 +146,10 @@ class Download:
         connection = connect(place.source, place.address)
         with self._changed:
             place.connections.append(connection)
+        leaf = memoryview(bytearray(LEAF_BYTES))
         try:
             while (run := self._take_run(place)) is not None:
-                self._fetch_run(place, connection, run)
+                self._fetch_run(place, connection, run, leaf)
         finally:
             connection.close()
             with self._changed:
@@ -158,7 +161,10 @@ class Download:
                 return None
             return self._runs.popleft()
 
-    def _fetch_run(self, place: Place, connection: http.client.HTTPSConnection, run: range) -> None:
+    def _fetch_run(
+        self, place: Place, connection: http.client.HTTPSConnection, run: range, leaf: memoryview
+    ) -> None:
+        """Ask for a run of leaves, and keep each as it comes; `leaf` is room for one."""
         kept = run.start
         try:
             size = self._partial.tree.size
@@ -170,7 +176,7 @@ class Download:
             with connection.getresponse() as response:
                 expect(response, place.address, *(WHOLE if last - first + 1 == size else _PART))
                 for index in run:
-                    self._keep(place, index, response.read(leaf_size(size, index)))
+                    self._keep(place, index, _read(response, leaf[: leaf_size(size, index)]))
                     kept = index + 1
                 response.read()
         finally:
@@ -178,10 +184,8 @@ class Download:
                 with self._changed:
                     self._runs.appendleft(range(kept, run.stop))
 
-    def _keep(self, place: Place, index: int, data: bytes) -> None:
+    def _keep(self, place: Place, index: int, data: memoryview) -> None:
         """Verify a leaf and write it down; several threads do so at a time."""
-        if len(data) < leaf_size(self._partial.tree.size, index):
-            raise ConnectionError("the connection ended in the middle of an answer")
         if self._stopped:
             raise ConnectionError("the download has ended")
         if not self._partial.write_leaf(index, data):
@@ -257,12 +261,25 @@ def _cut(place: Place) -> None:
                 connection.sock.shutdown(socket.SHUT_RDWR)
 
 
+def _read(response: http.client.HTTPResponse, leaf: memoryview) -> memoryview:
+    """Fill `leaf` with what comes next."""
+    have = 0
+    while have < len(leaf):
+        came = response.readinto(leaf[have:])
+        if not came:
+            raise ConnectionError("the connection ended in the middle of an answer")
+        have += came
+    return leaf
+
+
 def _runs(indices: Sequence[int]) -> Iterator[range]:
-    """Yield neighbouring indices as ranges of bounded length."""
+    """Yield neighbouring indices as ranges of bounded length, longer ones when there are many."""
+    shared = len(indices) // (FETCH_CONNECTIONS_MAX * FETCH_REQUESTS_PER_CONNECTION)
+    most = min(max(FETCH_LEAVES_PER_REQUEST_MIN, shared), FETCH_LEAVES_PER_REQUEST_MAX)
     start = 0
     for end in range(1, len(indices) + 1):
         whole = end == len(indices) or indices[end] != indices[end - 1] + 1
-        if whole or end - start == FETCH_LEAVES_PER_REQUEST_MAX:
+        if whole or end - start == most:
             yield range(indices[start], indices[end - 1] + 1)
             start = end
 

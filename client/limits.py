@@ -28,9 +28,15 @@ STALL_SECONDS_MAX: Final = 30.0
 FETCH_CONNECTIONS_MAX: Final = 4
 """Connections to one owner for one blob: hides round trips, and one searcher does not crowd out others."""
 
-FETCH_LEAVES_PER_REQUEST_MAX: Final = 8
-"""Leaves of 256 KiB asked for in one range: 2 MiB, so round trips cost little and all connections have
-work."""
+FETCH_LEAVES_PER_REQUEST_MIN: Final = 8
+"""Leaves of 256 KiB asked for in one range, if as many are missing: 2 MiB, so round trips cost little."""
+
+FETCH_LEAVES_PER_REQUEST_MAX: Final = 32
+"""Most leaves asked for in one range, of a blob that has work for all connections several times over: 8 MiB,
+for which asking costs neither side anything."""
+
+FETCH_REQUESTS_PER_CONNECTION: Final = 4
+"""Ranges that each connection should have to ask for, so that a slow one leaves its share to others."""
 
 FETCH_ATTEMPTS_MAX: Final = 3
 """Attempts at each source. What arrived is kept between them, so the third is for a line that keeps

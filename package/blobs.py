@@ -232,13 +232,12 @@ class PartialBlob:
         with _storage_errors(self._part):
             self._have = self._resume()
 
-    def write_leaf(self, index: int, data: bytes) -> bool:
+    def write_leaf(self, index: int, data: bytes | memoryview) -> bool:
         """Keep leaf `index` if `data` is that leaf, and say whether it was; a wrong leaf changes nothing."""
         if not verify_leaf(self.tree.leaves, index, data):
             return False
-        with _storage_errors(self._part), self._part.open("r+b") as file:
-            file.seek(index * LEAF_BYTES)
-            file.write(data)
+        with _storage_errors(self._part):
+            _write_at(self._part, index * LEAF_BYTES, data)
         self._have.add(index)
         return True
 
@@ -293,6 +292,17 @@ class _Copied:
 
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
+
+
+def _write_at(path: Path, position: int, data: bytes | memoryview) -> None:
+    """Write into a file that is there; without a buffer, which a whole leaf would only pass through."""
+    handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        written = 0
+        while written < len(data):
+            written += os.pwrite(handle, data[written:], position + written)
+    finally:
+        os.close(handle)
 
 
 def _rename_durably(file: BinaryIO | tempfile._TemporaryFileWrapper[bytes], target: Path) -> None:

@@ -77,7 +77,7 @@ def leaf_size(size: int, index: int) -> int:
     return min(LEAF_BYTES, size - index * LEAF_BYTES)
 
 
-def leaf_hash(data: bytes) -> bytes:
+def leaf_hash(data: bytes | memoryview) -> bytes:
     """Return the hash of one leaf's bytes."""
     digest = hashlib.sha256(_LEAF)
     digest.update(data)
@@ -99,7 +99,7 @@ def verify_leaves(root: bytes, size: int, leaves: Sequence[bytes]) -> bool:
     return all(len(leaf) == HASH_BYTES for leaf in leaves) and root_of(size, leaves) == root
 
 
-def verify_leaf(leaves: Sequence[bytes], index: int, data: bytes) -> bool:
+def verify_leaf(leaves: Sequence[bytes], index: int, data: bytes | memoryview) -> bool:
     """Return whether `data` is leaf `index` of a blob whose verified leaf list is `leaves`."""
     return 0 <= index < len(leaves) and leaf_hash(data) == leaves[index]
 

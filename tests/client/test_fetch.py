@@ -16,7 +16,11 @@ import pytest
 from skerry.client import downloading
 from skerry.client import fetch as fetching
 from skerry.client.fetch import fetch
-from skerry.client.limits import FETCH_CONNECTIONS_MAX
+from skerry.client.limits import (
+    FETCH_CONNECTIONS_MAX,
+    FETCH_LEAVES_PER_REQUEST_MIN,
+    FETCH_REQUESTS_PER_CONNECTION,
+)
 from skerry.errors import NotFound, TransportError, Unavailable
 from skerry.package.blobs import BlobStore
 from skerry.package.hashtree import HashTree
@@ -96,6 +100,17 @@ def test_sources_share_the_work(tmp_path: Path) -> None:
     sent = [behaviour.leaves_sent() for behaviour in slow]
     assert sum(sent) == len(TREE.leaves)
     assert min(sent) > 0
+
+
+def test_many_leaves_are_asked_for_in_longer_ranges(tmp_path: Path) -> None:
+    requests = FETCH_CONNECTIONS_MAX * FETCH_REQUESTS_PER_CONNECTION
+    blob = bytes((FETCH_LEAVES_PER_REQUEST_MIN + 2) * requests * LEAF_BYTES)
+    tree = HashTree.of(blob)
+    behaviour = Behaviour({tree.root.hex(): blob})
+    with serving(tmp_path / "owner", behaviour) as source:
+        path = fetch(BlobStore(tmp_path / "cache"), tree.root, tree.size, [source])
+    assert path.read_bytes() == blob
+    assert len([span for _, span in behaviour.requests if span]) == requests
 
 
 def test_a_limit_is_kept(tmp_path: Path) -> None:
