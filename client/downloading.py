@@ -9,7 +9,8 @@ Rules of this file:
 
 1. A wrong leaf is a strike against its source: it costs that leaf, and the connection. At the second strike
    the source is dropped, and all its connections end.
-2. A place that cannot be reached, or breaks off, is tried a few times; one that refuses is not asked again.
+2. A place that cannot be reached, or breaks off before a leaf came, is tried a few times; one that refuses is
+   not asked again.
 3. Nobody waits for a silent place once all leaves are here: its connections are cut.
 """
 
@@ -66,6 +67,14 @@ class Place:
         self.connections: list[http.client.HTTPSConnection] = []
 
 
+class _Line:
+    """What one worker has beside its connection: room for a leaf, and the leaves that came over it so far."""
+
+    def __init__(self) -> None:
+        self.room = memoryview(bytearray(LEAF_BYTES))
+        self.brought = 0
+
+
 class Download:
     """The leaves that are missing from one partial blob.
 
@@ -117,11 +126,13 @@ class Download:
     # What workers do.
 
     def _work(self) -> None:
+        line = _Line()
         while (place := self._take_place()) is not None:
+            line.brought = 0
             try:
-                self._serve(place)
+                self._serve(place, line)
             except (OSError, http.client.HTTPException, *FINAL) as error:
-                self._failed(place, error)
+                self._failed(place, error, line.brought)
             finally:
                 with self._changed:
                     place.workers -= 1
@@ -141,15 +152,14 @@ class Download:
                 self._changed.wait()
             return None
 
-    def _serve(self, place: Place) -> None:
+    def _serve(self, place: Place, line: _Line) -> None:
         """Fetch runs from one place over one connection, until there are none or it fails."""
         connection = connect(place.source, place.address)
         with self._changed:
             place.connections.append(connection)
-        leaf = memoryview(bytearray(LEAF_BYTES))
         try:
             while (run := self._take_run(place)) is not None:
-                self._fetch_run(place, connection, run, leaf)
+                self._fetch_run(place, connection, run, line)
         finally:
             connection.close()
             with self._changed:
@@ -162,9 +172,9 @@ class Download:
             return self._runs.popleft()
 
     def _fetch_run(
-        self, place: Place, connection: http.client.HTTPSConnection, run: range, leaf: memoryview
+        self, place: Place, connection: http.client.HTTPSConnection, run: range, line: _Line
     ) -> None:
-        """Ask for a run of leaves, and keep each as it comes; `leaf` is room for one."""
+        """Ask for a run of leaves, and keep each as it comes."""
         kept = run.start
         try:
             size = self._partial.tree.size
@@ -176,8 +186,9 @@ class Download:
             with connection.getresponse() as response:
                 expect(response, place.address, *(WHOLE if last - first + 1 == size else _PART))
                 for index in run:
-                    self._keep(place, index, _read(response, leaf[: leaf_size(size, index)]))
+                    self._keep(place, index, _read(response, line.room[: leaf_size(size, index)]))
                     kept = index + 1
+                    line.brought += 1
                 response.read()
         finally:
             if kept < run.stop:
@@ -207,13 +218,14 @@ class Download:
         self._free_at = max(self._free_at, now) + size / self._rate
         return self._free_at - now
 
-    def _failed(self, place: Place, error: Exception) -> None:
-        """Judge a place that failed: try it again after a pause, or drop it."""
+    def _failed(self, place: Place, error: Exception, brought: int) -> None:
+        """Judge a place whose line failed after `brought` leaves: try it again after a pause, or drop it."""
         with self._changed:
             if self._stopped or not place.usable:
                 return
             place.failure = error
-            place.failures += 1
+            # Several lines may break at once: what counts is that this one was good for something.
+            place.failures += not brought
             if isinstance(error, RemoteProtocolError):
                 source = (place.source.node_key, place.source.certificate)
                 self._strikes[source] += 1
@@ -224,7 +236,7 @@ class Download:
                 place.usable = False
                 _cut(place)
                 return
-            self._changed.wait(FETCH_RETRY_SECONDS * place.failures)
+            self._changed.wait(FETCH_RETRY_SECONDS * max(1, place.failures))
 
     def _drop(self, source: tuple[str, str]) -> None:
         for place in self._places:
