@@ -16,6 +16,7 @@ Rules of this file:
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
@@ -135,8 +136,17 @@ def decode_record(blob: bytes, record_type: type[_Record]) -> _Record:
 
 def _island(record: _RkmeRecord) -> Island:
     columns = record.columns
-    named = None if columns is None else tuple(Column(column.name, column.unit) for column in columns)
-    return Island(record.kind, named, record.dimension, record.extractor)
+    named = None if columns is None else tuple((column.name, column.unit) for column in columns)
+    return _island_of(record.kind, named, record.dimension, record.extractor)
+
+
+@lru_cache(maxsize=16)
+def _island_of(
+    kind: Kind, columns: tuple[tuple[str, str], ...] | None, dimension: int, extractor: str
+) -> Island:
+    """Return an island; the hundreds of specifications that a search reads are of few."""
+    named = None if columns is None else tuple(Column(name, unit) for name, unit in columns)
+    return Island(kind, named, dimension, extractor)
 
 
 def _marginals(record: _RkmeRecord) -> Marginals:

@@ -45,13 +45,14 @@ from skerry.protocol.api import Coverage, Hit, MixView, SearchAnswer, SearchRequ
 from skerry.protocol.card import CARD, card_hash
 from skerry.spec.limits import MIX_MEMBERS_MAX
 
+from .columns import code
 from .comparing import Candidate, Compared, Measured, RkmeCache, compare, honest_rkme
 from .filters import newest_first, passing, with_words
 from .index import Entry
 from .islands import Islands
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from skerry.node.directory import Directory
     from skerry.node.driver import Driver
@@ -170,8 +171,8 @@ class SearchService:
     async def _search_by_data(self, request: SearchRequest, mask: Mask) -> SearchAnswer:
         start, seconds = time.monotonic(), min(request.timeout_seconds, SEARCH_SECONDS_MAX)
         requirement = await asyncio.to_thread(_decode_requirement, request.requirement)
-        await self._learn(requirement, mask, start + ISLANDS_SECONDS_SHARE * seconds)
-        live = np.unique(self._index.columns["island"][: len(mask)][mask]).tolist()
+        live = self._index.islands_in(mask)
+        await self._learn(requirement, live, start + ISLANDS_SECONDS_SHARE * seconds)
         others = self._islands.comparable(requirement.island, live)
         candidates = await self._candidates(requirement, mask, others)
         had = await self._fetch([candidate.entry for candidate in candidates], start + seconds)
@@ -181,11 +182,12 @@ class SearchService:
         hits, mix = self._hits(compared, requirement, request)
         searched = [requirement.island.id, *(other.island for other in others)]
         coverage = self._coverage(
-            sum(int(np.count_nonzero(mask & self._on_island(island, mask))) for island in searched),
+            sum(live.get(code(island), (0, 0))[1] for island in searched),
             [item.candidate.entry for item in compared.nearest],
             [candidate.entry for candidate in candidates if candidate.entry.hash not in had],
         )
-        unknown = self._unknown(requirement, mask) if requirement.columns is not None else 0
+        named = requirement.columns is not None
+        unknown = sum(n for value, (_, n) in live.items() if named and not self._islands.knows(value))
         return SearchAnswer(hits, mix, replace(coverage, islands=len(searched), unknown=unknown))
 
     async def _search_by_sketch(self, sketch: SketchView, mask: Mask, count: int) -> SearchAnswer:
@@ -246,18 +248,15 @@ class SearchService:
 
     # Islands.
 
-    async def _learn(self, requirement: Rkme, mask: Mask, deadline: float) -> None:
-        """Ask for one specification each of some islands whose columns are not known."""
+    async def _learn(self, requirement: Rkme, live: Mapping[int, tuple[int, int]], deadline: float) -> None:
+        """Ask for one specification each of some islands whose columns are not known.
+
+        ``live`` holds by the code of each island one row on it, and how many there are.
+        """
         self._islands.learn(requirement.island)
         if requirement.columns is None:
             return
-        rows = np.flatnonzero(mask)
-        codes, first = np.unique(self._index.columns["island"][rows], return_index=True)
-        unknown = [
-            row
-            for value, row in zip(codes.tolist(), rows[first].tolist(), strict=True)
-            if not self._islands.knows(value)
-        ]
+        unknown = [row for value, (row, _) in live.items() if not self._islands.knows(value)]
         entries = self._index.entries(unknown[:ISLANDS_LEARNED_MAX])
         had = await self._fetch(entries, deadline)
         for entry in entries:
@@ -268,24 +267,20 @@ class SearchService:
         if new := self._islands.take_new():
             await self._store.put_islands(new)
 
-    def _unknown(self, requirement: Rkme, mask: Mask) -> int:
-        """Return how many cards of a mask stand on islands whose columns are not known."""
-        del requirement
-        codes, counts = np.unique(self._index.columns["island"][: len(mask)][mask], return_counts=True)
-        known = [self._islands.knows(value) for value in codes.tolist()]
-        return int(counts[~np.array(known, np.bool_)].sum())
-
     # Specifications.
 
     async def _fetch(self, entries: Sequence[Entry], deadline: float) -> dict[bytes, Rkme | bytes]:
         """Return what could be had in time, by card hash: decoded, or as the blob that came."""
-        had: dict[bytes, Rkme | bytes] = {}
+        known = {entry.hash: self._rkmes.get(entry.hash) for entry in entries}
+        had: dict[bytes, Rkme | bytes] = {key: rkme for key, rkme in known.items() if rkme is not None}
+        unknown = {e.hash: e for e in entries if e.hash not in had}
+        held = await self._specifications.held({e.card.specification.root for e in unknown.values()})
         tasks: dict[asyncio.Task[bytes], bytes] = {}
-        for entry in entries:
-            if (known := self._rkmes.get(entry.hash)) is not None:
-                had[entry.hash] = known
+        for key, entry in unknown.items():
+            if (blob := held.get(entry.card.specification.root)) is not None:
+                had[key] = blob
             else:
-                tasks[asyncio.create_task(self._specifications.of(entry))] = entry.hash
+                tasks[asyncio.create_task(self._specifications.of(entry))] = key
         if not tasks:
             return had
         done, late = await asyncio.wait(tasks, timeout=max(0.0, deadline - time.monotonic()))

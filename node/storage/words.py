@@ -46,8 +46,10 @@ Texts = tuple[str, str, str]
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text: runs of letters and digits in lower case, without accents."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    bare = "".join(character for character in plain if not unicodedata.combining(character))
+    bare = text.casefold()
+    if not bare.isascii():
+        plain = unicodedata.normalize("NFKD", bare)
+        bare = "".join(character for character in plain if not unicodedata.combining(character))
     return [word[:WORD_CHARACTERS_INDEXED_MAX] for word in _WORD.findall(bare)]
 
 
