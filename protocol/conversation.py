@@ -41,12 +41,11 @@ from .groups import Groups, Hooks
 from .head import HEAD, HEAD_TYPE, head_id
 from .history import Because
 from .index import Change, Held, Index, Outcome, Taken
-from .limits import CARD_WORK, CHAIN_WORK, ENVELOPE_WORK
+from .limits import CHAIN_WORK, ENVELOPE_WORK
 from .membership import NODES, Membership
 from .messages import (
     MESSAGE,
     Cards,
-    CardsRequest,
     Digest,
     Missing,
     News,
@@ -54,8 +53,6 @@ from .messages import (
     RosterTips,
     Token,
     Tree,
-    TreeRequest,
-    chunk,
 )
 from .messages import Groups as GroupsMessage
 from .node_record import NODE_TYPE
@@ -69,6 +66,7 @@ from .repair import RECORDS, Repair
 from .report import REPORT_TYPE
 from .reports import Reports
 from .roster import ROSTER_TYPE
+from .serving import Serving
 from .tokens import Tokens
 from .violations import Violation
 from .walks import Walks
@@ -110,10 +108,11 @@ class Conversation:
         self.whereabouts: Whereabouts = Whereabouts(
             context, self.owners, self.membership, self.broadcast, self.indexes[PUBLIC]
         )
-        self.repair.record_of = self.whereabouts.of
+        self.repair.record_of, self.repair.brought_news = self.whereabouts.of, self.membership.brought_news
         self.walks: Walks = Walks(
             context, self.owners, self.membership, self.owners.verify_node, self.charters_changed
         )
+        self.serving: Serving = Serving(context, self.scopes_of, self.indexes, self.repair)
         self.reaching: Reaching = Reaching(context, self.owners, self.membership)
         self._handlers: dict[type, Callable[[bytes, Any], object]] = {
             **self.membership.handlers(),
@@ -127,9 +126,7 @@ class Conversation:
             IHave: self._announced,
             Graft: self._grafted,
             Prune: self.broadcast.pruned,
-            TreeRequest: self._tree_requested,
             Tree: self.pulls.tree,
-            CardsRequest: self._cards_requested,
             Cards: self.pulls.cards,
             Missing: self._missing,
             GroupsMessage: self.groups.greeted,
@@ -137,6 +134,7 @@ class Conversation:
             Token: self.tokens.taken,
             **self.reaching.handlers(),
             **self.walks.handlers(),
+            **self.serving.handlers(),
         }
 
     def receive(self, peer: bytes, frame: bytes) -> None:
@@ -407,8 +405,11 @@ class Conversation:
         index = self.index_for(peer, message.scope)
         if index is not None:
             self.broadcast.heard(peer, message.scope, message.heads)
-            heads = [head for head in message.heads if index.holder(head) is None]
-            self.broadcast.announced(peer, message.scope, heads)
+            held = {head: index.holder(head) for head in message.heads}
+            self.broadcast.announced(peer, message.scope, [head for head, by in held.items() if by is None])
+            for by in held.values():
+                if by is not None and not by.whole:
+                    self.pulls.told(index, by.head.value.node_key, peer)
 
     def _grafted(self, peer: bytes, message: Graft) -> None:
         index = self.index_for(peer, message.scope)
@@ -418,31 +419,6 @@ class Conversation:
         if held is not None:
             self.repair.send_records(peer, index, [held.head.value.node_key])
         self.context.send(peer, Missing(message.head))
-
-    def _tree_requested(self, peer: bytes, message: TreeRequest) -> None:
-        held = self._shown(peer, message.head)
-        answer = None if held is None else held.catalogue.answer(message)
-        self.context.send(peer, Missing(message.head) if answer is None else answer)
-
-    def _cards_requested(self, peer: bytes, message: CardsRequest) -> None:
-        held = self._shown(peer, message.head)
-        cards = [] if held is None else [*filter(None, map(held.cards.get, message.hashes))]
-        if not cards or not self.context.peers[peer].spend(CARD_WORK * len(cards), self.context.now):
-            self.context.send(peer, Missing(message.head))
-            return
-        for part in chunk(cards):
-            self.context.send(peer, Cards(message.head, tuple(part)))
-
-    def _shown(self, peer: bytes, head: bytes) -> Held | None:
-        """Return what is held under a whole catalogue's head; a newer head is sent when there is one."""
-        for scope in self.scopes_of(peer):
-            index = self.indexes[scope]
-            held = index.holder(head)
-            if held is not None and held.shown is not None and held.shown.hash == head:
-                return held
-            if held is not None and held.head.hash != head:
-                self.repair.send_records(peer, index, [held.head.value.node_key])
-        return None
 
     def _head_came(self, index: Index, key: bytes, peer: bytes) -> None:
         """Get the catalogue of a head that is newly held."""

@@ -271,6 +271,10 @@ FULL_MEMBERSHIP_MAX = 50
 NODES_KNOWN_MAX = 96
 """Node records kept: the full membership, with room for those that are going away."""
 
+NODES_PER_NETWORK = 12
+"""Records of one network above which it makes room first where room is made: a swarm from one provider does
+not fill the view, and where all nodes are in one network nothing changes."""
+
 PUBLISHERS_KNOWN_MAX = 10_000
 """Records of nodes that publish, kept beside the passive view: about 10 MB. Of further ones only those in the
 passive view are known."""
@@ -290,6 +294,10 @@ LINKS_TARGET = 4
 
 LINKS_MAX = 12
 """Links of the active view: inbound ones are taken up to here."""
+
+LINKS_NEEDY_MAX = 3
+"""Inbound links above these, for such as say that they have no other: anybody can say so, and pushes out who
+said it before, nobody else."""
 
 LINKS_HARD_MAX = 24
 """Connections including visits."""
@@ -334,7 +342,15 @@ JOIN_PASSIVE_HOPS = 3
 passive random walk length)."""
 
 REJOIN_SECONDS = 300.0
-"""How often a node without a link here is visited, so that components that were separated find each other."""
+"""How often a node without a link here is visited, so that components that were separated find each other,
+and who is surrounded by liars hears of it."""
+
+REJOIN_SECONDS_MIN = 20.0
+"""When the first such visit is due after a start, after several links were lost at once, and after a visit
+that brought what no link told: links are made in a hurry then, and may all be bad."""
+
+REJOIN_FACTOR = 2
+"""By how much the next one is later, up to ``REJOIN_SECONDS``: after 20, 40, 80, 160 and 300 seconds."""
 
 REJOIN_BOOTSTRAP_SHARE = 0.25
 """Share of these visits that goes to a bootstrap address, which may be everybody's; the rest goes to nodes
@@ -520,8 +536,9 @@ DUPLICATES_BEFORE_PRUNE = 3
 CARDS_PER_REQUEST = 24
 """Cards asked for at once: their answer fits one frame even when all are as large as allowed."""
 
-PULL_PAUSE_SECONDS_MAX = 30.0
-"""Longest pause before peers that did not have a catalogue are asked again."""
+PULL_PAUSE_SECONDS_MAX = 120.0
+"""Longest pause before peers that did not have a catalogue are asked again. Who gets it tells of it, so that
+asking again is for what was lost, and for heads without a catalogue it must cost little."""
 
 RECONCILE_QUEUE_MAX = 100_000
 """Keys that wait to be asked for at one peer."""

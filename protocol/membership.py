@@ -5,46 +5,45 @@ this node dials until it has ``LINKS_CHOSEN_MIN`` links of its own choice and ``
 takes inbound ones up to ``LINKS_MAX``. The *passive view* is signed node records of others, refreshed by
 *shuffles*: every so often a peer is offered a few of them, by short ids, and asks for those it does not know.
 Up to ``FULL_MEMBERSHIP_MAX`` nodes the passive view is everybody, and a record that is new is offered to all
-peers at once. A node without any other link says so when it connects and is taken in even by a full node,
-which lets go of its worst inbound link instead, and sends its record on a *walk*: over ``JOIN_HOPS`` links
-chosen at random, so that the newcomer is linked with a node anywhere and not only with those that everybody
-begins at. A refused dialler may stay ``VISIT_SECONDS``: long enough for a repair and a shuffle, so that
-separated components merge even when every view is full. Once in ``REJOIN_SECONDS`` a node calls on one that
-it is not linked with, for the same reason.
+peers at once. A node without any other link says so when it connects and is taken in even by a full node, in
+one of a few places kept for such, and its record is sent on a *walk*: over ``JOIN_HOPS`` links chosen at
+random, so that the newcomer is linked with a node anywhere and not only with those that everybody begins at.
+A refused dialler may stay ``VISIT_SECONDS``: long enough for a repair and a shuffle, so that separated
+components merge even when every view is full. Once in ``REJOIN_SECONDS`` a node calls on one that it is not
+linked with, for the same reason, and sooner while its links are young: they may all be liars, who have room
+where honest nodes are full. When a call brings news while no link told any, a link makes room for who was
+called.
 
 An address is a claim. What a node says of itself is *verified* when somebody dialled it there: this node, or
 whoever passed the record on. The end of a walk dials the newcomer, and that is the dial-back.
 
 Rules of this file:
 
-1. Links that this node chose are never given up for inbound ones: who floods us cannot surround us.
+1. Links that this node chose are never given up for inbound ones, and its dials find room whatever comes in:
+   who floods us cannot surround us.
 2. A record is kept only if it is signed by the key it names and its lease has not ended; a higher seq
    replaces a lower one.
 3. Addresses that are not global are dialled only when configured or told by a peer of the same network.
-4. Dials are bounded: so many at once, one at a time for a target, with doubling pauses after failures.
-5. Only verified records are offered. What only its subject told is kept for this node's own use, and walks.
+4. Only verified records are offered. What only its subject told is kept for this node's own use, and walks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from typing import Any
 
-from .addresses import may_be_dialled, network_of
+from .addresses import may_be_dialled
 from .charter import ROLE_SERVE
 from .context import Context
-from .effects import Connect, PutAnchors, PutNodeRecord
+from .dialling import Dialling, Target
+from .effects import PutNodeRecord
 from .envelope import Verified
 from .events import TimerKind
 from .exchange import Full, Neighbour, NodesRequest, Offer
 from .limits import (
     ANCHORS_MAX,
-    BOOTSTRAP_MAX,
-    DIAL_PAUSE_SECONDS_MAX,
     DIAL_PAUSE_SECONDS_MIN,
     DIAL_SECONDS,
-    DIALS_MAX,
     FULL_MEMBERSHIP_MAX,
     JOIN_HOPS,
     JOIN_IDS,
@@ -52,14 +51,16 @@ from .limits import (
     LINKS_CHOSEN_MIN,
     LINKS_HARD_MAX,
     LINKS_MAX,
+    LINKS_NEEDY_MAX,
     LINKS_TARGET,
     LOST_TOGETHER_SECONDS,
     NODE_RECORD_WORK,
     NODES_KNOWN_MAX,
     OFFERED_IDS_MAX,
     REFUSED_PAUSE_SECONDS,
-    REJOIN_BOOTSTRAP_SHARE,
+    REJOIN_FACTOR,
     REJOIN_SECONDS,
+    REJOIN_SECONDS_MIN,
     SHUFFLE_IDS,
     SHUFFLE_SECONDS,
     SHUFFLE_SECONDS_SETTLED,
@@ -75,14 +76,6 @@ NODES: PromiseKey = ("nodes", b"")
 """The promise that a request for node records is."""
 
 
-@dataclass(slots=True)
-class Pause:
-    """How long a target is left alone: doubles with each failure."""
-
-    failures: int = 0
-    until: float = 0.0
-
-
 class Membership:
     """The active and the passive view of one node."""
 
@@ -92,20 +85,23 @@ class Membership:
         self.view: Passive = Passive(context)
         self.visiting: dict[bytes, float] = {}
         """Peers that stay for a repair only -> until when."""
-        self._bootstrap: tuple[str, ...] = ()
-        self._anchors: tuple[bytes, ...] = ()
-        self._dialling: dict[bytes | str, float] = {}
-        self._pauses: dict[bytes | str, Pause] = {}
+        self._dialling = Dialling(context, self.view)
         self._lost: list[float] = []
-        self._calls: set[bytes | str] = set()
+        self._calls: set[Target] = set()
         """Dialled for a visit only."""
         self._invited: set[bytes] = set()
         """Dialled or connected at the end of a walk: others suggested them, so they are not of our choice."""
+        self._needy: dict[bytes, None] = {}
+        """Inbound links that were taken in by a full node because they said that they had no other."""
         self._more_until = 0.0
         """Till when a peer's word counts that it knows more nodes than it named."""
         self._fresh: list[bytes] = []
         """Ids of records to be offered to all peers, see ``offer_fresh``."""
         self._rejoin_at = 0.0
+        self._rejoin_seconds = REJOIN_SECONDS_MIN
+        """Till the call after the next."""
+        self._called_at = self._silent_since = 0.0
+        """When the last call was made, and the one before."""
         self.is_companion: Callable[[bytes], bool] = never
         """Whether an owner is in a group of ours: such nodes are kept in mind and taken in first."""
         self.on_verified: Callable[[Verified[NodeRecord], bytes], None] = ignore
@@ -126,7 +122,7 @@ class Membership:
         for record in records:
             if record.value.node_key != self._context.key and len(self.known) < NODES_KNOWN_MAX:
                 self.view.know(record, dialable=bool(record.value.addresses), verified=True)
-        self._anchors = anchors
+        self._dialling.anchors = anchors
 
     def own_record(self, record: Verified[NodeRecord]) -> None:
         """Take over this node's own record, and tell the peers that it is new."""
@@ -142,13 +138,12 @@ class Membership:
 
     def configure(self, bootstrap: tuple[str, ...]) -> None:
         """Take over the bootstrap addresses and look whether links are missing."""
-        self._bootstrap = bootstrap[:BOOTSTRAP_MAX]
-        self._pauses = {target: pause for target, pause in self._pauses.items() if isinstance(target, bytes)}
+        self._dialling.configure(bootstrap)
         self.look_after_links()
 
     def start(self) -> None:
         """Set the timers."""
-        self._rejoin_at = self._context.now + REJOIN_SECONDS
+        self._call_soon()
         self._context.timer(TimerKind.DIAL, DIAL_SECONDS)
         self._context.timer(TimerKind.SHUFFLE, SHUFFLE_SECONDS * self._context.rng.random())
 
@@ -173,22 +168,25 @@ class Membership:
         if not self._large:
             self._offer(key, self.view.sample(FULL_MEMBERSHIP_MAX), wants_offer=False)
         if len(self._context.peers) > LINKS_HARD_MAX:
-            oldest = next(iter(self.visiting), key)
-            self.visiting.pop(oldest, None)
+            gone = self._least_wanted(key)
+            self.visiting.pop(gone, None)
             # It may have had no time to ask, and whoever comes to a crowded node needs others to go to.
-            self._send_records(
-                oldest, [self.view.record(self.view.ids[i]) for i in self.view.sample(SHUFFLE_IDS)]
-            )
-            self._context.disconnect(oldest, "no room")
+            records = [self.view.record(self.view.ids[item]) for item in self.view.sample(SHUFFLE_IDS)]
+            self._send_records(gone, records)
+            self._context.disconnect(gone, "no room")
+
+    def _least_wanted(self, newest: bytes) -> bytes:
+        """Return who makes room: the visitor that came first; nobody whom this node dialled."""
+        peers = self._context.peers
+        visitors = (key for key in self.visiting if not peers[key].outbound)
+        inbound = None if not peers[newest].outbound else self._worst_inbound(newest)
+        return next(visitors, inbound or newest)
 
     def _dialled(self, key: bytes) -> bool:
         """Note that a dial came to its end; return whether it was for a visit while links are plenty."""
-        targets = [target for target in self._dialling if target == key or self._is_bootstrap_of(target, key)]
-        called = any(target in self._calls for target in targets)
-        for target in targets:
-            del self._dialling[target]
-            self._calls.discard(target)
-        self._pauses.pop(key, None)
+        ended = self._dialling.arrived(key)
+        called = any(target in self._calls for target in ended)
+        self._calls.difference_update(ended)
         return called and len(self.links) > LINKS_TARGET
 
     def neighbour(self, key: bytes, message: Neighbour) -> None:
@@ -199,11 +197,17 @@ class Membership:
             return
         if message.alone and key in self.known and not self.known[key].verified:
             self._send_on_walk(key, JOIN_HOPS)
-        if len(self.links) <= LINKS_MAX:
+        if len(self.links) - len(self._needy) <= LINKS_MAX:
             return
-        needed = message.alone or self.is_companion(peer.owner)
-        worst = self._worst_inbound(key) if needed else None
-        self._refuse(key if worst is None else worst)
+        if self.is_companion(peer.owner):
+            self._refuse(self._worst_inbound(key) or key)
+        elif message.alone:
+            # Anybody can say so: whoever says it gets the place of one that said it before, no other.
+            self._needy[key] = None
+            if len(self._needy) > LINKS_NEEDY_MAX:
+                self._refuse(next(iter(self._needy)))
+        else:
+            self._refuse(key)
 
     # Walks.
 
@@ -228,46 +232,40 @@ class Membership:
         if message.hops and onward:
             walk = Join(message.charters, message.record, message.hops - 1)
             self._context.send(self._context.rng.choice(onward), walk)
-        elif self._may_dial(record.value, teller) and self._is_free(key):
-            room = len(self._dialling) < DIALS_MAX and len(self._context.peers) < LINKS_HARD_MAX
-            if room:
-                self._invited.add(key)
-                self._dial(key, record.raw)
-
-    def _is_free(self, key: bytes) -> bool:
-        """Return whether a node is neither connected nor being dialled nor to be left alone."""
-        return (
-            key not in self._context.peers
-            and key not in self._dialling
-            and self._rested(key, self._context.now)
-        )
+            return
+        room = self._dialling.room > 0 and len(self._context.peers) < LINKS_HARD_MAX
+        if room and self._may_dial(record.value, teller) and self._dialling.is_free(key):
+            self._invited.add(key)
+            self._dialling.dial_record(key, record.raw)
 
     def refused(self, key: bytes, message: Full) -> None:
         """Use the visit that a full peer allows, and look elsewhere."""
         del message
         self.visiting[key] = self._context.now + VISIT_SECONDS
-        self._pause(key, REFUSED_PAUSE_SECONDS)
+        self._dialling.pause(key, REFUSED_PAUSE_SECONDS)
         self._context.timer(TimerKind.DIAL, DIAL_PAUSE_SECONDS_MIN)
 
     def disconnected(self, key: bytes) -> None:
         """Note a lost link; several at once make this node doubt itself."""
         self._invited.discard(key)
+        self._needy.pop(key, None)
         if self.visiting.pop(key, None) is not None:
-            self._pause(key)
+            self._dialling.pause(key)
             return
         now = self._context.now
         self._lost = [at for at in self._lost if at > now - LOST_TOGETHER_SECONDS] + [now]
         if len(self._lost) >= 3 and len(self._lost) > len(self.links):
             self._context.suspect_self()
-        self._pause(key)
+        if not self.links or self._context.stretch > 1.0:
+            self._call_soon()
+        self._dialling.pause(key)
         self._context.timer(TimerKind.DIAL, DIAL_PAUSE_SECONDS_MIN * self._context.rng.random())
 
     def connect_failed(self, target: bytes | str) -> None:
         """Leave a target alone for a while."""
-        if self._dialling.pop(target, None) is not None:
+        if self._dialling.failed(target):
             self._calls.discard(target)
             self._invited.discard(target)
-            self._pause(target)
             self.look_after_links()
 
     def tick(self) -> None:
@@ -278,40 +276,68 @@ class Membership:
 
     def look_after_links(self) -> None:
         """Dial while links are missing and there is somebody to dial."""
-        rejoin = self._context.now >= self._rejoin_at
-        if rejoin:
-            self._rejoin_at = self._context.now + REJOIN_SECONDS
+        call = self._context.now >= self._rejoin_at
         missing = self._missing()
-        wanted = missing + (1 if rejoin else 0)
-        room = max(0, min(wanted, DIALS_MAX - len(self._dialling)))
-        if not room:
+        count = max(0, min(missing + call, self._dialling.room))
+        if not count:
             return
-        targets = self._candidates(rejoin=rejoin)[:room]
-        if rejoin and not missing:
-            self._calls.update(targets)
+        targets = self._dialling.choose(count, few=len(self.links) < LINKS_CHOSEN_MIN, visit=call)
+        if call and targets:
+            self._next_call()
+            if not missing:
+                self._calls.update(targets)
         for target in targets:
-            self._dial(target, self.known[target].record.raw if isinstance(target, bytes) else b"")
+            self._dialling.dial(target)
+
+    # Calls.
+
+    def _call_soon(self) -> None:
+        """Have the next call be early: the links are young, or they keep silent."""
+        self._rejoin_at = self._context.now + REJOIN_SECONDS_MIN
+        self._rejoin_seconds = min(REJOIN_SECONDS, REJOIN_SECONDS_MIN * REJOIN_FACTOR)
+
+    def _next_call(self) -> None:
+        self._silent_since, self._called_at = self._called_at, self._context.now
+        self._rejoin_at = self._context.now + self._rejoin_seconds
+        self._rejoin_seconds = min(REJOIN_SECONDS, self._rejoin_seconds * REJOIN_FACTOR)
+
+    def brought_news(self, key: bytes) -> None:
+        """Take in whom this node called on and who knew what no link told, while all links kept silent.
+
+        Where anything at all is told by a link, nothing happens: otherwise who invents news would get all
+        links, one after another.
+        """
+        peers = self._context.peers
+        silent = all(peers[link].score.useful_at < self._silent_since for link in self.links)
+        if key not in self.visiting or not peers[key].outbound or not silent:
+            return
+        self._call_soon()
+        spare = [link for link in self._chosen() if link not in self._dialling.anchors]
+        if len(spare) > LINKS_CHOSEN_MIN - ANCHORS_MAX:
+            now = self._context.now
+            worst = min(spare, key=lambda link: (peers[link].score.value(now), peers[link].since))
+            self._context.disconnect(worst, "silent while others had news")
+        if key not in self._dialling.pauses:  # Otherwise it said that it is full.
+            del self.visiting[key]
 
     def seek(self, owners: Collection[bytes], count: int) -> None:
         """Dial up to ``count`` known nodes of some owners that are not connected."""
         free = [
             key
             for key, known in self.known.items()
-            if known.record.value.owner in owners and known.dialable and self._is_free(key)
+            if known.record.value.owner in owners and known.dialable and self._dialling.is_free(key)
         ]
-        room = min(
-            DIALS_MAX - len(self._dialling), LINKS_HARD_MAX - len(self._context.peers), len(free), count
-        )
+        room = min(self._dialling.room, LINKS_HARD_MAX - len(self._context.peers), len(free), count)
         for key in self._context.rng.sample(free, max(0, room)):
-            self._dial(key, self.known[key].record.raw)
+            self._dialling.dial(key)
 
     def dial_one_of(self, keys: Collection[bytes]) -> None:
         """Dial the first of some known nodes that may be dialled, is not connected, and is left in peace."""
         for key in keys:
             known = self.known.get(key)
-            if known is not None and known.dialable and self._is_free(key):
-                if len(self._dialling) < DIALS_MAX:
-                    self._dial(key, known.record.raw)
+            if known is not None and known.dialable and self._dialling.is_free(key):
+                if self._dialling.room > 0:
+                    self._dialling.dial(key)
                 return
 
     def offer_nodes(self, key: bytes, owners: Collection[bytes]) -> None:
@@ -320,60 +346,16 @@ class Membership:
         self._offer(key, ids[:OFFERED_IDS_MAX], wants_offer=False)
 
     def _missing(self) -> int:
-        peers = self._context.peers
         links = self.links
-        chosen = sum(1 for key in links if peers[key].outbound and key not in self._invited)
-        missing = max(LINKS_CHOSEN_MIN - chosen, LINKS_TARGET - len(links), 0)
-        return max(0, min(missing, LINKS_HARD_MAX - len(peers)) - len(self._dialling))
+        missing = max(LINKS_CHOSEN_MIN - len(self._chosen()), LINKS_TARGET - len(links), 0)
+        # Visitors that came by themselves make room for dials.
+        taken = len(links) + sum(self._context.peers[key].outbound for key in self.visiting)
+        return max(0, min(missing, LINKS_HARD_MAX - taken) - len(self._dialling.under_way))
 
-    def _candidates(self, *, rejoin: bool) -> list[bytes | str]:
-        """Return whom to dial: anchors first, then what is far from the present links, then bootstrap."""
-        now, peers = self._context.now, self._context.peers
-        free = [key for key, known in self.known.items() if known.dialable and self._is_free(key)]
-        # The newest first: those that everybody has known for long have the most links.
-        half = len(free) // 2
-        free = self._context.rng.sample(free[half:], len(free) - half) + free[:half]
-        networks = {network_of(address) for peer in peers.values() for address in peer.addresses[:1]}
-        owners = {peer.owner for peer in peers.values()}
-        anchors = self._anchors if not peers else ()
-        free.sort(key=lambda key: (key not in anchors, *self._closeness(key, networks, owners)))
-        addresses = [
-            target
-            for target in self._bootstrap
-            if target not in self._dialling and self._rested(target, now) and not self._linked_to(target)
-        ]
-        if rejoin and self._context.rng.random() < REJOIN_BOOTSTRAP_SHARE:
-            # Everybody knows them, so they must not be everybody's call every time.
-            self._context.rng.shuffle(addresses)
-            return [*addresses[:1], *free]
-        return [*free, *(addresses if len(self.links) < LINKS_CHOSEN_MIN else [])]
-
-    def _closeness(self, key: bytes, networks: set[str], owners: set[bytes]) -> tuple[bool, bool]:
-        record = self.known[key].record.value
-        return record.owner in owners, network_of(record.addresses[0]) in networks
-
-    def _rested(self, target: bytes | str, now: float) -> bool:
-        pause = self._pauses.get(target)
-        return pause is None or pause.until <= now
-
-    def _linked_to(self, target: str) -> bool:
-        address = target.partition("#")[0]
-        return any(address in peer.addresses for peer in self._context.peers.values())
-
-    def _is_bootstrap_of(self, target: bytes | str, key: bytes) -> bool:
-        return isinstance(target, str) and target.partition("#")[0] in self._context.peers[key].addresses
-
-    def _dial(self, target: bytes | str, record: bytes) -> None:
-        self._dialling[target] = self._context.now
-        self._context.add(Connect(target, record))
-
-    def _pause(self, target: bytes | str, least: float = 0.0) -> None:
-        pause = self._pauses.setdefault(target, Pause())
-        pause.failures += 1
-        seconds = min(DIAL_PAUSE_SECONDS_MIN * 2**pause.failures, DIAL_PAUSE_SECONDS_MAX)
-        pause.until = self._context.now + max(seconds, least) * (0.5 + self._context.rng.random())
-        if len(self._pauses) > 4 * NODES_KNOWN_MAX:
-            del self._pauses[next(iter(self._pauses))]
+    def _chosen(self) -> list[bytes]:
+        """Return the links of this node's own choice."""
+        peers = self._context.peers
+        return [key for key in self.links if peers[key].outbound and key not in self._invited]
 
     def _worst_inbound(self, besides: bytes) -> bytes | None:
         peers, now = self._context.peers, self._context.now
@@ -388,6 +370,7 @@ class Membership:
 
     def _refuse(self, key: bytes) -> None:
         """Let a peer visit only, and name the own links to it: they are likely to have fewer."""
+        self._needy.pop(key, None)
         self.visiting[key] = self._context.now + 2 * VISIT_SECONDS
         self._context.send(key, Full())
         self._offer(key, self.view.passable_of(self.links), wants_offer=False)
@@ -406,7 +389,7 @@ class Membership:
         self._context.timer(TimerKind.SHUFFLE, SHUFFLE_SECONDS_SETTLED if settled else SHUFFLE_SECONDS)
         for key in self.view.ended():
             self._forget(key)
-        self._remember_anchors()
+        self._dialling.remember_anchors(self._chosen(), ANCHORS_MAX)
         peers = list(self._context.peers)
         if peers:
             self._offer(self._context.rng.choice(peers), self.view.sample(SHUFFLE_IDS), wants_offer=True)
@@ -522,10 +505,11 @@ class Membership:
         """Forget nodes while there are too many: such as did not answer first, companions last."""
         peers = self._context.peers
         while len(self.known) > NODES_KNOWN_MAX:
-            spare = [key for key in self.known if key not in peers and key not in self._anchors]
+            spare = [key for key in self.known if key not in peers and key not in self._dialling.anchors]
             if not spare:
                 return
-            pool = [key for key in spare if key in self._pauses] or spare
+            spare = self.view.crowding(spare) or spare
+            pool = [key for key in spare if key in self._dialling.pauses] or spare
             start = self._context.rng.randrange(len(pool))
             turned = (pool[start - step] for step in range(len(pool)))
             strangers = (key for key in turned if not self.is_companion(self.known[key].record.value.owner))
@@ -541,13 +525,4 @@ class Membership:
 
     def _forget(self, key: bytes) -> None:
         self.view.forget(key)
-        self._pauses.pop(key, None)
-
-    def _remember_anchors(self) -> None:
-        """Remember the chosen links that live longest: after a restart they are dialled first."""
-        peers = self._context.peers
-        chosen = [key for key in self.links if peers[key].outbound and key not in self._invited]
-        anchors = tuple(sorted(chosen, key=lambda key: peers[key].since)[:ANCHORS_MAX])
-        if anchors and anchors != self._anchors:
-            self._anchors = anchors
-            self._context.store(PutAnchors(anchors))
+        self._dialling.pauses.pop(key, None)

@@ -9,13 +9,15 @@ Rules of this file:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
+from .addresses import network_of
 from .context import Context
 from .effects import DropNodeRecord
 from .envelope import Verified
-from .limits import CLOCK_TOLERANCE_SECONDS
+from .limits import CLOCK_TOLERANCE_SECONDS, NODES_PER_NETWORK
 from .node_record import NodeRecord
 
 OFFER_ID_BYTES = 8
@@ -36,6 +38,8 @@ class Known:
     """Whether this node may dial it."""
     verified: bool
     """Whether somebody dialled it there, or it names no address."""
+    network: str
+    """Of its first address; empty when it names none."""
 
 
 def never(key: bytes) -> bool:
@@ -73,7 +77,9 @@ class Passive:
         key = record.value.node_key
         if key in self.known:
             self.ids.pop(short_id(self.known[key].record), None)
-        self.known[key] = Known(record, dialable, verified)
+        addresses = record.value.addresses
+        network = network_of(addresses[0]) if addresses else ""
+        self.known[key] = Known(record, dialable, verified, network)
         self.ids[short_id(record)] = key
 
     def forget(self, key: bytes) -> None:
@@ -113,6 +119,14 @@ class Passive:
         """Return a random sample of them."""
         ids = self.passable()
         return ids if len(ids) <= count else self._context.rng.sample(ids, count)
+
+    def crowding(self, keys: list[bytes]) -> list[bytes]:
+        """Return those of one network, when more than ``NODES_PER_NETWORK`` of its nodes are known."""
+        counts = Counter(known.network for known in self.known.values() if known.network)
+        network, count = max(counts.items(), key=lambda item: item[1], default=("", 0))
+        if count <= NODES_PER_NETWORK:
+            return []
+        return [key for key in keys if self.known[key].network == network]
 
     def ended(self) -> list[bytes]:
         """Return the keys whose records' leases have ended for everybody."""

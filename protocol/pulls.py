@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-1. Who told of a head is asked first, then any other peer, one at a time for a catalogue.
+1. Who told of a head is asked first, then any other peer, one at a time for a catalogue, and ever more
+   rarely: there are heads without a catalogue, and who gets one tells of it.
 2. A peer that answers wrongly is not asked again for that head; what verified from it stays.
 3. Verified cards go to the disk in portions as they come, so that a restart need not fetch them again.
 4. Of a catalogue of which nothing is shown yet the verified part is shown as it comes; of any other after
@@ -176,11 +177,10 @@ class Pulls:
     def tick(self) -> None:
         """Do what the PULL timer is for."""
         self._timer = False
-        for wanted in list(self._wanted.values())[:PULLS_MAX]:
+        for place, wanted in list(self._wanted.items())[:PULLS_MAX]:
+            self._wanted[place] = self._wanted.pop(place)  # The next tick begins with others.
             self._save(wanted)
             self._show_part(wanted)
-            if self._context.now >= wanted.ask_again_at:
-                self._find_source(wanted)
             self._drive(wanted)
         self._set_timer()
 
@@ -252,10 +252,11 @@ class Pulls:
             wanted.sources.append(peer)
 
     def _find_source(self, wanted: Wanted) -> None:
-        """Choose another peer when nobody is left to ask; after all were tried, pause and begin anew."""
+        """Choose another peer when nobody is left to ask, after a pause that doubles once all were tried."""
         wanted.sources = [source for source in wanted.sources if source in self._context.peers]
-        if wanted.sources:
+        if wanted.sources or self._context.now < wanted.ask_again_at:
             return
+        wanted.ask_again_at = self._context.now + wanted.pause
         scope = wanted.index.scope
         others = [
             peer for peer in self._context.peers if peer not in wanted.failed and self._shares(peer, scope)
@@ -265,7 +266,6 @@ class Pulls:
             return
         wanted.failed.clear()
         wanted.pause = min(2 * wanted.pause, PULL_PAUSE_SECONDS_MAX)
-        wanted.ask_again_at = self._context.now + wanted.pause
 
     def _drive(self, wanted: Wanted) -> None:
         """Send requests to the present source, up to the bound."""

@@ -68,6 +68,8 @@ class Repair:
         self._index_of = index_of
         self.record_of: Callable[[bytes], Verified[NodeRecord] | None] = _no_record
         """Where a node that publishes is reached: who asks for its head learns that too."""
+        self.brought_news: Callable[[bytes], None] = _no_record
+        """Told of a peer that knew more."""
         self._rounds: dict[tuple[bytes, bytes], Round] = {}
         """(scope, peer) -> round."""
 
@@ -155,6 +157,8 @@ class Repair:
             else:
                 del self._rounds[scope, peer]
                 if state.news:
+                    self._context.peers[peer].score.was_useful(self._context.now)
+                    self.brought_news(peer)
                     self.send_digest(peer, scope)
 
     def queues(self) -> dict[str, int]:

@@ -69,6 +69,8 @@ class Score:
     invalid: float = 0.0
     broken: float = 0.0
     abuse: float = 0.0
+    useful_at: float = float("-inf")
+    """When it was useful last."""
 
     def value(self, now: float) -> float:
         """Return the score now."""
@@ -83,6 +85,7 @@ class Score:
         """Count something new that verified, or an answer."""
         self._decay(now)
         self.useful = min(self.useful + 1.0, self.config.useful_max)
+        self.useful_at = now
 
     def was_invalid(self, now: float) -> None:
         """Count something that did not verify."""

@@ -316,7 +316,7 @@ class Interpreter:
         if isinstance(value, CardsChanged):
             parts += ["whole" if value.complete else "partial"] + ["disputed"] * value.disputed
         for field in ("added", "cards"):
-            parts += [f"+{CARD.decode(card).slug}" for card in getattr(value, field, ())]
+            parts += [f"+{CARD.decode(card).slug}" for card in getattr(value, field, {}).values()]
         removed = getattr(value, "removed", ())
         parts += [f"-{len(removed)}"] * bool(removed)
         parts += (

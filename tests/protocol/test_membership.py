@@ -8,18 +8,21 @@ from skerry.protocol.addresses import is_global, network_of
 from skerry.protocol.effects import Connect, Disconnect, PutAnchors
 from skerry.protocol.envelope import open_envelope
 from skerry.protocol.events import AddressesConfigured, Connected, ConnectFailed, Disconnected, TimerKind
-from skerry.protocol.exchange import Full, Neighbour, NodesRequest, Offer
+from skerry.protocol.exchange import Full, Neighbour, NodesRequest, Offer, Ranges
 from skerry.protocol.limits import (
     DIALS_MAX,
     FULL_MEMBERSHIP_MAX,
     LINKS_CHOSEN_MIN,
     LINKS_HARD_MAX,
     LINKS_MAX,
+    LINKS_NEEDY_MAX,
     NODES_KNOWN_MAX,
+    REJOIN_SECONDS_MIN,
     STRETCH_FACTOR,
 )
-from skerry.protocol.messages import Records
+from skerry.protocol.messages import News, Records
 from skerry.protocol.node_record import make_node_record
+from skerry.protocol.reconcile import Listed, Range
 from tests.protocol.scripted import Scripted, sent, stored, violations
 from tests.sim.network import Node
 from tests.sim.world import World
@@ -207,3 +210,70 @@ def test_a_node_that_restarts_does_not_dial_whom_nobody_can_dial() -> None:
     world.network.run(40.0)
     assert world.nodes[2].key in world.nodes[0].links
     assert world.agree()
+
+
+def test_who_says_that_it_is_alone_pushes_out_only_who_said_so_before() -> None:
+    script = Scripted(peers=LINKS_MAX + LINKS_NEEDY_MAX + 4)
+    usual = script.peers[:LINKS_MAX]
+    for peer in usual:
+        script.connect(peer)
+        script.say(peer, Neighbour(alone=False))
+    refused = []
+    for peer in script.peers[LINKS_MAX:]:
+        script.connect(peer)
+        effects = script.say(peer, Neighbour(alone=True))
+        refused += [other for other in script.peers if sent(effects, other, Full)]
+    assert refused == script.peers[LINKS_MAX : LINKS_MAX + 4]
+
+
+def test_a_dial_finds_room_however_many_come_to_visit() -> None:
+    script = Scripted(peers=LINKS_HARD_MAX + 4)
+    for peer in script.peers[: LINKS_HARD_MAX - 1]:
+        script.connect(peer)
+        script.say(peer, Neighbour(alone=False))
+    late = script.peers[-2:]
+    script.say(script.peers[0], record_of(script, late[0], ("11.200.1.1:1",)))
+    assert dials(script.wait(3.0)), "links of its own choice are missing"  # type: ignore[arg-type]
+    gone = []
+    for peer in late:
+        gone += [
+            effect.peer for effect in script.connect(peer, outbound=True) if isinstance(effect, Disconnect)
+        ]
+    assert gone
+    assert not {peer.key for peer in late} & set(gone)
+
+
+def visited(*, told: bool) -> tuple[Scripted, list[Node], Node, list[object]]:
+    """Return what a node does when a visit brings a head; links told of another one before, or nothing."""
+    script = Scripted(peers=9)
+    links, visited, other = script.peers[:6], script.peers[6], script.peers[7]
+    for peer in links:
+        script.connect(peer, outbound=True)
+    script.say(links[0], record_of(script, visited, ("11.200.1.1:1",)))
+    while visited.key not in dials(script.wait(1.0)):  # type: ignore[arg-type]
+        assert script.world.network.now < 2 * REJOIN_SECONDS_MIN
+    if told:
+        raw, _ = script.head(other, [])
+        script.say(links[3], Records((script.charters(other),), ()))
+        script.say(links[3], News(raw, 0, (), ()))
+    script.connect(visited, outbound=True)
+    raw, _ = script.head(visited, [])
+    script.say(
+        visited, Ranges(b"", 1, (Range("", (), (Listed(visited.key[:8], 1, 1, bytes(4)),), whole=True),))
+    )
+    script.say(visited, Records((script.charters(visited),), (raw,)))
+    return script, links, visited, script.say(visited, Records((), ()))
+
+
+def test_a_silent_link_makes_room_for_whom_a_visit_found_to_know_more() -> None:
+    script, links, guest, effects = visited(told=False)
+    gone = [effect.peer for effect in effects if isinstance(effect, Disconnect)]
+    assert len(gone) == 1
+    assert gone[0] in {peer.key for peer in links}
+    assert guest.key in script.state._parts.membership.links
+
+
+def test_a_visit_changes_nothing_where_links_tell_news() -> None:
+    script, _, guest, effects = visited(told=True)
+    assert not [effect for effect in effects if isinstance(effect, Disconnect)]
+    assert guest.key not in script.state._parts.membership.links

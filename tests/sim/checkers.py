@@ -22,6 +22,7 @@ from skerry.protocol.limits import (
     HEADS_MAX,
     HOUSEKEEPING_SECONDS,
     LAZY_QUEUE_MAX,
+    LINKS_CHOSEN_MIN,
     LINKS_HARD_MAX,
     NODES_KNOWN_MAX,
     PROMISES_MAX,
@@ -44,6 +45,8 @@ QUEUES = {
     "publications": PUBLISH_QUEUE_MAX,
 }
 """Every queue that a state tells of, with its bound."""
+SURROUNDED_PART = 0.1
+"""Most nodes surrounded by liars at a time, for each liar: with one liar in five about one node in 600 is."""
 GROUP_CARD = b"model g"
 """What every card of a drawn group contains, and no public one."""
 
@@ -67,6 +70,8 @@ class Checkers:
         self._numbers: dict[tuple[int, bytes], tuple[int, int]] = {}
         self._shown: dict[tuple[int, bytes, bytes], dict[bytes, bytes]] = {}
         self._signed: dict[tuple[bytes, bytes, int, int], bytes] = {}
+        self.met: dict[bytes, None] = {}
+        """Honest nodes that were seen connected with most of the others, since this was emptied."""
         self._stored: set[tuple[bytes, bytes]] = set()
         """(node key, own head) of what was on a disk at any time."""
         world.network.observers.append(self._watch)
@@ -213,12 +218,28 @@ class Checkers:
                 missing = f"cards of {self._index_of(key)} differ"
                 self._expect(have == shown == set(accepted.values()), node, missing)
 
+    def all_have_met(self) -> bool:
+        """Note who is connected with most of the others over honest nodes alone; return whether all were."""
+        most = max(self.world.components(), key=len, default=[])
+        self.met.update(dict.fromkeys(node.key for node in most))
+        return all(node.key in self.met for node in self.world.honest() if node.up)
+
     def views_are_connected(self) -> None:
-        """Honest nodes are connected with each other over honest nodes alone."""
-        components = self.world.components()
-        if len(components) > 1:
-            sizes = sorted(len(component) for component in components)
+        """Honest nodes are connected with each other over honest nodes alone.
+
+        All links of a few may be to liars, since everybody chooses at random. That is found out by the visits
+        that every node makes: so such a node met the others since all was quiet, and lacks no link.
+        """
+        apart = sorted(self.world.components(), key=len)[:-1]
+        surrounded = [node for component in apart for node in component]
+        sizes = [len(component) for component in apart]
+        if len(surrounded) > len(self.world.byzantine) * SURROUNDED_PART:
             raise CheckFailedError(f"the links fall apart: {sizes} honest nodes")
+        self.all_have_met()
+        for node in surrounded:
+            self._expect(node.key in self.met, node, "surrounded by liars, and has not met the others")
+            liars = sum(key in self.world.byzantine for key in node.links)
+            self._expect(liars >= LINKS_CHOSEN_MIN, node, f"apart from the others with {liars} liars")
 
     def lies_are_hidden(self) -> None:
         """No card with a false sketch is shown."""

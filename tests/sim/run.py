@@ -146,12 +146,13 @@ class Run:
         )
 
     def _come_to_rest(self) -> None:
-        network = self.world.network
+        network, checkers = self.world.network, self.checkers
         end = network.now + QUIET_SECONDS
-        while network.now < end and not self._at_rest():
+        checkers.met.clear()
+        while network.now < end and not (checkers.all_have_met() and self._at_rest()):
             network.run(network.now + 0.5)
         network.run(network.now + REST_SECONDS)
-        self.checkers.at_rest(self.societies)
+        checkers.at_rest(self.societies)
 
 
 def fails(plan: Plan) -> bool:

@@ -1,0 +1,76 @@
+"""The wanted list: heads without a catalogue cost little and hold up nothing."""
+
+from __future__ import annotations
+
+from skerry.protocol.effects import Effect
+from skerry.protocol.exchange import IHave
+from skerry.protocol.head import head_id
+from skerry.protocol.limits import PULLS_MAX
+from skerry.protocol.messages import Missing, News, Records, TreeRequest
+from tests.protocol.scripted import Scripted, sent
+from tests.sim.network import Node
+
+
+def test_peers_that_do_not_have_a_catalogue_are_asked_ever_more_rarely() -> None:
+    script = Scripted(peers=9)
+    owner, *others = script.peers
+    for peer in script.peers:
+        script.connect(peer, outbound=True)
+    raw, _ = script.head(owner, [script.world.card(owner, "a")])
+    asked = asks(script, script.say(owner, News(raw, 0, (), ())))
+    counts = []
+    for _ in range(4):
+        before = len(asked)
+        for _ in range(120):
+            asked += asks(script, script.wait(0.5))
+        counts.append(len(asked) - before)
+    assert {peer for peer, _ in asked} == {owner.index, *(peer.index for peer in others)}
+    assert counts[0] <= 32
+    assert counts[3] <= 3
+
+
+def asks(script: Scripted, effects: list[Effect]) -> list[tuple[int, bytes]]:
+    """Answer every request by ``missing``; return who was asked for what."""
+    found = []
+    while effects:
+        more: list[Effect] = []
+        for peer in script.peers:
+            for request in sent(effects, peer, TreeRequest):
+                found.append((peer.index, request.head))
+                more += script.say(peer, Missing(request.head))
+        effects = more
+    return found
+
+
+def test_heads_without_catalogues_do_not_keep_others_waiting() -> None:
+    """More of them than are looked after at once, and one head more, which a peer has that comes later."""
+    script = Scripted(peers=PULLS_MAX + 8)
+    liar, friend, owner, *owners = script.peers
+    script.connect(liar, outbound=True)
+    for number, peer in enumerate([*owners, owner]):
+        script.say(liar, Records((script.charters(peer),), ()))
+        raw, _ = script.head(peer, [script.world.card(peer, f"a-{number}")])
+        asks(script, script.say(liar, News(raw, 0, (), ())))
+    last = head_hash(script, owner)
+    script.connect(friend, outbound=True)
+    asked = []
+    for _ in range(80):
+        asked += asks(script, script.wait(0.5))
+    assert (friend.index, last) in asked
+
+
+def head_hash(script: Scripted, node: Node) -> bytes:
+    return script.state.heads()[node.key].head.hash
+
+
+def test_who_announces_a_wanted_head_is_asked_for_its_catalogue() -> None:
+    script = Scripted(peers=3)
+    teller, other, owner = script.peers
+    for peer in (teller, other):
+        script.connect(peer, outbound=True)
+    script.say(teller, Records((script.charters(owner),), ()))
+    raw, _ = script.head(owner, [script.world.card(owner, "a")])
+    asks(script, script.say(teller, News(raw, 0, (), ())))
+    asks(script, script.wait(30.0))
+    digest = head_hash(script, owner)
+    assert (other.index, digest) in asks(script, script.say(other, IHave(b"", (head_id(digest),))))
