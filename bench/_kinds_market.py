@@ -31,24 +31,32 @@ class Searcher:
     requirement: Rkme
 
 
-def default_mix(nearest: Sequence[Learnware], wanted: Rkme) -> Routed:
+def default_mix(nearest: Sequence[Learnware], one: Searcher) -> Routed:
     """Return the default answer to a search: the recommended mix, its members weighted row by row."""
+    wanted = one.requirement
     found = mix(wanted, [member.rkme for member in nearest if member.rkme is not None])
     members = [nearest[index] for index in found.indices]
     return Routed(members, weights=found.weights.tolist(), requirement=wanted).fit()
 
 
-COMBINATIONS: dict[str, Callable[[Sequence[Learnware], Rkme], Any]] = {
+Combination = Callable[[Sequence[Learnware], Searcher], Any]
+"""From learnwares, nearest first, and a searcher to a fitted reuser."""
+
+COMBINATIONS: dict[str, Combination] = {
     "Average": lambda nearest, _: Average(nearest[:HITS]).fit(),
-    "Routed": lambda nearest, wanted: Routed(nearest[:15], requirement=wanted).fit(),
-    "Weighted": lambda nearest, wanted: Weighted(nearest[:HITS], requirement=wanted).fit(),
+    "Routed": lambda nearest, one: Routed(nearest[:15], requirement=one.requirement).fit(),
+    "Weighted": lambda nearest, one: Weighted(nearest[:HITS], requirement=one.requirement).fit(),
     "mix": default_mix,
     "all": lambda nearest, _: Average(nearest).fit(),
 }
 """Label-free combinations of learnwares, nearest first."""
 
 
-def served(market: Sequence[Learnware], searchers: Sequence[Searcher]) -> Accuracies:
+def served(
+    market: Sequence[Learnware],
+    searchers: Sequence[Searcher],
+    combinations: dict[str, Combination] = COMBINATIONS,
+) -> Accuracies:
     """Return the mean accuracy over the searchers of single learnwares and of combinations."""
     found: dict[str, list[float]] = defaultdict(list)
     for searcher in searchers:
@@ -58,8 +66,8 @@ def served(market: Sequence[Learnware], searchers: Sequence[Searcher]) -> Accura
         found["mean"].append(float(alone.mean()))
         found["best"].append(float(alone.max()))
         found["top1"].append(float(alone[order[0]]))
-        for name, make in COMBINATIONS.items():
-            score = make(nearest, searcher.requirement).score(searcher.rows, searcher.truth)
+        for name, make in combinations.items():
+            score = make(nearest, searcher).score(searcher.rows, searcher.truth)
             found[name].append(float(score))
     return {name: float(np.mean(values)) for name, values in found.items()}
 
