@@ -23,21 +23,31 @@ def known_bridges(connection: Connection, searcher: Rkme, owner: Rkme) -> list[t
 
     Those that do not fit the two tables are left out.
     """
-    from skerry.spec import Match, bridge_of
-    from skerry.spec.bridging import unnamed
-
     answer = connection.get(
         f"/bridges?source={searcher.island.id.hex()}&target={owner.island.id.hex()}", api.Bridges
     )
-    columns = searcher.columns or unnamed(searcher.dimension)
     found = []
     for view in answer.bridges:
-        matches = [Match(p.source, p.target, p.factor, p.offset, p.confidence) for p in view.planks]
         try:
-            found.append((view.owner_name or view.owner[:8], bridge_of(owner, columns, matches)))
+            found.append((view.owner_name or view.owner[:8], bridge_from(view, searcher, owner)))
         except SpecificationError:
             continue
     return found
+
+
+def bridge_from(view: api.BridgeView, searcher: Rkme, owner: Rkme) -> Bridge:
+    """Return a published bridge, usable between two specifications of its islands.
+
+    Raises
+    ------
+    SpecificationError
+        ``E-SPEC-BRIDGE`` when it does not fit the two tables.
+    """
+    from skerry.spec import Match, bridge_of
+    from skerry.spec.bridging import unnamed
+
+    matches = [Match(p.source, p.target, p.factor, p.offset, p.confidence) for p in view.planks]
+    return bridge_of(owner, searcher.columns or unnamed(searcher.dimension), matches)
 
 
 def publish_bridge(connection: Connection, bridge: Bridge, searcher: Rkme, owner: Rkme) -> api.BridgeView:

@@ -40,8 +40,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from skerry.reuse import Learnware, Routed
-    from skerry.spec import ExpectedLoss, Rkme, Specification
+    from skerry.spec import Bridge, ExpectedLoss, Rkme, Specification
 
+    from .crossing import Across, Crossed
     from .explaining import Explained
 
 FrameLibrary = Literal["pandas", "polars", "pyarrow"]
@@ -73,6 +74,9 @@ class Hit:
     expected_loss
         What the model is expected to lose on the searcher's labelled rows, estimated from its specification;
         None without labels, or where the specification does not allow it.
+    bridge
+        The published bridge that it stands behind, where no learnware has the searcher's columns: a claim of
+        who found it. None otherwise.
     """
 
     def __init__(
@@ -84,8 +88,12 @@ class Hit:
         unsafe_models: bool = False,
         columns_map: Mapping[str, str] | None = None,
         expected_loss: ExpectedLoss | None = None,
+        bridge: Crossed | None = None,
+        searched: Rkme | None = None,
     ) -> None:
         self.expected_loss: ExpectedLoss | None = expected_loss
+        self.bridge: Crossed | None = bridge
+        self._searched = searched
         self.answer: api.Hit = answer
         self.card: api.CardView = answer.card
         self.sources: list[api.Source] = answer.sources
@@ -101,7 +109,8 @@ class Hit:
 
     def __repr__(self) -> str:
         distance = "" if self.mmd2 is None else f" mmd2={self.mmd2:.4g}"
-        return f"<Hit {visible(self.title)} by {visible(self.owner)}{distance}>"
+        behind = "" if self.bridge is None else f" {visible(str(self.bridge))}"
+        return f"<Hit {visible(self.title)} by {visible(self.owner)}{distance}{behind}>"
 
     @property
     def title(self) -> str:
@@ -217,7 +226,7 @@ class Hit:
 
     def _start(self) -> Learnware:
         from skerry.package.worker import Worker
-        from skerry.reuse import as_estimator
+        from skerry.reuse import across, as_estimator
 
         if self.is_cached:
             self._warn_if_gone()
@@ -227,14 +236,37 @@ class Hit:
         columns = None if manifest is None else manifest.columns
         if columns is None and self._columns_map:
             columns = [column.name for column in specification.rkme.columns or ()] or None
-        estimator = as_estimator(
+        estimator: Learnware = as_estimator(
             worker,
             specification.rkme,
             columns=None if columns is None else self._as_searcher_calls(columns),
             task=self.card.task,
         )
+        bridge = self._bridge(specification.rkme)
+        if bridge is not None:
+            estimator = across(estimator, bridge, self._searchers_columns())
         self._stop = weakref.finalize(estimator, worker.close)
         return estimator
+
+    def _bridge(self, owner: Rkme) -> Bridge | None:
+        """Return what turns the searcher's columns into the model's; None where they are its columns already.
+
+        Columns of the same names in other units, and columns that the searcher lacks, need it too.
+        """
+        if self.bridge is not None:
+            return self.bridge.bridge
+        columns = None if self._searched is None else self._searched.columns
+        if self.answer.shared is None or columns is None:
+            return None
+        from skerry.spec import bridge
+
+        found = bridge(owner, columns)
+        converts = any(match.factor != 1 or match.offset != 0 for match in found.matches)
+        return found if found.missing or converts else None
+
+    def _searchers_columns(self) -> list[str] | None:
+        columns = None if self._searched is None else self._searched.columns
+        return None if columns is None else self._as_searcher_calls([column.name for column in columns])
 
     def _as_searcher_calls(self, columns: Sequence[str]) -> list[str]:
         """Return the model's columns by the names that the searcher's data have for them."""
@@ -270,6 +302,8 @@ class Hits(Sequence[Hit]):
         The specification that was searched with, which sets the metric; None in a search by words.
     noise_mmd2
         Squared MMD between two halves of the searcher's rows; None where it is not known.
+    note
+        What is to be said of the hits as a whole: that they stand behind bridges. Mostly empty.
     """
 
     def __init__(
@@ -283,8 +317,10 @@ class Hits(Sequence[Hit]):
         unsafe_models: bool = False,
         columns_map: Mapping[str, str] | None = None,
         losses: Mapping[str, ExpectedLoss] | None = None,
+        across: Across | None = None,
     ) -> None:
-        losses = losses or {}
+        losses, crossed = losses or {}, {} if across is None else across.crossed
+        self.note: str = "" if across is None else across.note()
         self.answer: api.SearchAnswer = answer
         self.requirement: Rkme | None = requirement
         self.noise_mmd2: float | None = noise_mmd2
@@ -298,6 +334,8 @@ class Hits(Sequence[Hit]):
                 unsafe_models=unsafe_models,
                 columns_map=columns_map,
                 expected_loss=losses.get(hit.card.hash),
+                bridge=crossed.get(hit.card.hash),
+                searched=requirement,
             )
             for hit in answer.hits
         ]
@@ -320,7 +358,7 @@ class Hits(Sequence[Hit]):
         return self
 
     def __repr__(self) -> str:
-        lines = [f"{len(self)} hits; {summary(self.coverage)}"]
+        lines = [f"{len(self)} hits; {summary(self.coverage)}", *([self.note] if self.note else ())]
         lines += [f"{number:3} {hit!r}" for number, hit in enumerate(self, start=1)]
         return "\n".join(lines)
 

@@ -108,3 +108,9 @@ LATE_SECONDS_MIN: Final = 0.05
 
 EXPLAINED_COLUMNS_MAX: Final = 20
 """Columns of an explanation that are shown, largest share first; its attribute has them all."""
+
+BRIDGE_ISLANDS_MAX: Final = 8
+"""Islands at the far ends of published bridges that one search looks at, the newest bridges' first."""
+
+BRIDGE_CARDS_MAX: Final = 32
+"""Learnwares of one such island whose specifications are fetched, the newest first."""

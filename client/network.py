@@ -25,6 +25,7 @@ from skerry.protocol import api
 from . import bridges, labels, remote
 from .cache import Cache
 from .connection import Absent, Connection, find, segment
+from .crossing import Across, search_across
 from .fetch import Progress, no_progress
 from .groups import Groups
 from .hits import Hit, Hits
@@ -162,6 +163,10 @@ class Network:
             When the node does not answer.
         NotFound
             When there is no card with the id.
+
+        Where no learnware has the data's columns, those behind published bridges are offered: `hit.bridge`
+        says whose claim it is and how sure, and with labels only those are offered that are expected to do
+        better than the labels alone.
         """
         if isinstance(X, str) and not is_file(X) and CARD_ID.fullmatch(X) is None:
             X, text = None, f"{X} {text}".strip()
@@ -187,6 +192,11 @@ class Network:
         if wanted is not None and wanted.labelled is not None and answer.hits:
             left = max(timeout / 2, timeout - (time.monotonic() - began))
             answer, losses = labels.weighed(self.hits(answer), wanted, mix_size, left)
+        if wanted is not None and wanted.rkme.kind == "table" and not answer.hits:
+            left = max(timeout / 2, timeout - (time.monotonic() - began))
+            across = search_across(self._connection, self.hits, wanted, request, answer, left)
+            if across is not None:
+                return self.hits(across.answer, wanted, columns_map, across.losses, across)
         return self.hits(answer, wanted, columns_map, losses)
 
     @property
@@ -220,6 +230,7 @@ class Network:
         wanted: Requirement | None = None,
         columns_map: Mapping[str, str] | None = None,
         losses: Mapping[str, ExpectedLoss] | None = None,
+        across: Across | None = None,
     ) -> Hits:
         """Return a search's answer, which may have been kept since, as hits.
 
@@ -233,6 +244,8 @@ class Network:
             As in :meth:`search`.
         losses
             What hits are expected to lose, by card hash.
+        across
+            What stands behind bridges, where the answer is that.
         """
         return Hits(
             answer,
@@ -243,6 +256,7 @@ class Network:
             unsafe_models=self._unsafe_models,
             columns_map=columns_map,
             losses=losses,
+            across=across,
         )
 
     def hit(self, card_id: str, columns_map: Mapping[str, str] | None = None) -> Hit:

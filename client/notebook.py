@@ -20,7 +20,8 @@ def hits_html(hits: Hits) -> str:
     head = "".join(f"<th>{title}</th>" for title in _HEADER)
     rows = "".join(_row(number, hit, largest) for number, hit in enumerate(hits, start=1))
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    return f"{table}<p>{html(summary(hits.coverage))}</p>"
+    behind = "".join(f"<p>{html(f'{hit.title}: {hit.bridge}')}</p>" for hit in hits if hit.bridge is not None)
+    return f"{table}<p>{html('; '.join(filter(None, (hits.note, summary(hits.coverage)))))}</p>{behind}"
 
 
 def _row(number: int, hit: Hit, largest: float) -> str:

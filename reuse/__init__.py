@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .auto import AutoReuse
 from .bridged import Bridged, BridgeTrial
+from .crossing import across, unbridged_loss
 from .finetune import FineTune
 from .learnware import Learnware, LearnwareClassifier, LearnwareRegressor, Predictor, as_estimator
 from .pooling import Average, Routed, Weighted
@@ -29,5 +30,7 @@ __all__ = [
     "SelfTrained",
     "Stacking",
     "Weighted",
+    "across",
     "as_estimator",
+    "unbridged_loss",
 ]

@@ -165,27 +165,17 @@ class Bridged(Reuser):
             BridgeTrial(BRIDGED, _loss(self._pooled(rows, self._across), truth)),
             *(
                 BridgeTrial(name, self._cross_validated(model, rows, labels, truth))
-                for name, model in self._baselines(labels).items()
+                for name, model in baselines(labels, classify=is_classifying(self)).items()
             ),
             BridgeTrial("untrained map", _loss(self._pooled(rows, self._maps), truth)),
         ]
         measured = {trial.name: trial.loss for trial in self.trials_ if trial.loss is not None}
         self.chosen_ = min(measured, key=lambda name: (measured[name], name != BRIDGED))
-        if self.chosen_ in self._baselines(labels):
-            self._own = self._baselines(labels)[self.chosen_].fit(rows, labels)
-
-    def _baselines(self, labels: Array) -> dict[str, Any]:
-        classify = is_classifying(self)
-        boosting = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
-        ridge = make_pipeline(
-            SimpleImputer(keep_empty_features=True),
-            StandardScaler(),
-            linear_model(labels, classify=classify),
-        )
-        return {"own model": boosting(random_state=0), "ridge": ridge}
+        if self.chosen_ in baselines(labels, classify=is_classifying(self)):
+            self._own = baselines(labels, classify=is_classifying(self))[self.chosen_].fit(rows, labels)
 
     def _cross_validated(self, model: Any, rows: Array, labels: Array, truth: Array) -> float | None:
-        folds = _folds(labels, classify=is_classifying(self))
+        folds = folds_of(labels, classify=is_classifying(self))
         if folds is None:
             return None
         answers = np.zeros(truth.shape)
@@ -240,7 +230,18 @@ def _specification(member: Learnware) -> Rkme:
     return member.rkme
 
 
-def _folds(labels: Array, *, classify: bool) -> Any:
+def baselines(labels: Array, *, classify: bool) -> dict[str, Any]:
+    """Return the models that need no bridge, to be trained on labelled rows: boosted trees, and ridge."""
+    boosting = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
+    ridge = make_pipeline(
+        SimpleImputer(keep_empty_features=True),
+        StandardScaler(),
+        linear_model(labels, classify=classify),
+    )
+    return {"own model": boosting(random_state=0), "ridge": ridge}
+
+
+def folds_of(labels: Array, *, classify: bool) -> Any:
     """Return folds, stratified or of neighbouring rows; None where the labels are too few."""
     least = int(np.unique(labels, return_counts=True)[1].min()) if classify else len(labels)
     if least < FOLDS_MIN or (classify and len(np.unique(labels)) < 2):

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .bridging import Bridge, align, bridge, bridge_of, fit_bridge
+    from .bridging import Bridge, align, align_across, bridge, bridge_of, fit_bridge
     from .explaining import ColumnShare, Explanation, NoiseFloor, explain, noise_floor
     from .exposing import Exposure, exposure, require_no_copies, without_copies
     from .fit import fit_table, unreduced
@@ -65,6 +65,7 @@ _HOMES = {
     "Specification": "specification",
     "TypedColumn": "semantic",
     "align": "bridging",
+    "align_across": "bridging",
     "bridge": "bridging",
     "bridge_of": "bridging",
     "check_sketch": "sketch",
@@ -126,6 +127,7 @@ __all__ = [
     "Specification",
     "TypedColumn",
     "align",
+    "align_across",
     "bridge",
     "bridge_of",
     "check_sketch",

@@ -251,6 +251,25 @@ def align(requirement: Rkme, candidate: Rkme) -> tuple[Rkme, Rkme]:
     return sharing.from_here(requirement), sharing.from_there(candidate)
 
 
+def align_across(requirement: Rkme, owner: Rkme, bridge: Bridge) -> tuple[Rkme, Rkme]:
+    """Return both specifications on the columns that a bridge joins, in the requirement's units.
+
+    Raises
+    ------
+    SpecificationError
+        ``E-SPEC-BRIDGE`` when the bridge was made for other tables.
+    """
+    columns = requirement.columns or unnamed(requirement.dimension)
+    here, there = ([getattr(match, side) for match in bridge.matches] for side in ("source", "target"))
+    if max(here) >= len(columns) or max(there) >= owner.dimension:
+        raise _refusal("bridge", "it names columns that these tables do not have")
+    factors = np.array([1 / match.factor for match in bridge.matches])
+    offsets = np.array([-match.offset / match.factor for match in bridge.matches])
+    shared = tuple(columns[place] for place in here)
+    unchanged = np.ones(len(here)), np.zeros(len(here))
+    return _project(requirement, here, shared, *unchanged), _project(owner, there, shared, factors, offsets)
+
+
 class _Imputer:
     """The conditional mean of some columns given others, by an owner's weighted points."""
 

@@ -75,11 +75,17 @@ def search(
         timeout=timeout,
     )
     remember(hits.answer)
+    if hits.note:
+        session.note(hits.note)
     _require_some(hits)
+    from skerry.client.escape import visible
     from skerry.client.showing import hits_table
 
     session.show(hits.answer, hits_table(hits), "\n".join(hit.card.id for hit in hits))
     session.note(_coverage(hits))
+    for hit in hits:
+        if hit.bridge is not None:
+            session.note(visible(f"{hit.title}: {hit.bridge}; to use it: net.search in Python"))
     near = sum(bool(hit.within_noise) for hit in hits)
     if near:
         session.note(f"within the noise of your own rows: {near}")

@@ -28,6 +28,8 @@ def passing(request: SearchRequest, index: CardIndex, directory: Directory, own:
         mask &= index.with_scenario(request.scenario)
     if request.owner:
         mask &= index.of_owners(directory.owners_called(request.owner))
+    if request.island:
+        mask &= index.on_island(bytes.fromhex(request.island))[: len(mask)]
     if request.exclude_own:
         mask &= ~index.of_owners([own])
     return mask

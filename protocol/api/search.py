@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from .cards import CardView, Source
@@ -93,6 +95,8 @@ class SearchRequest(msgspec.Struct, frozen=True):
     license: str = ""
     scenario: str = ""
     owner: str = ""
+    island: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")] = ""
+    """Id of the island that learnwares must stand on, such as the far end of a bridge."""
     exclude_own: bool = False
     """Leave out the learnwares of the node's own owner."""
     k: int = 10
