@@ -35,6 +35,7 @@ from skerry.protocol.state import State
 
 from .alarms import Alarms
 from .api.application import LocalApi
+from .api.backups import BackupRoutes
 from .api.bridges import BridgeRoutes
 from .api.groups import GroupRoutes, SourceRoutes
 from .api.metrics import Metrics
@@ -320,6 +321,7 @@ class Node:
                 *SearchRoutes(self._view, self._search, self._specifications).routes(),
                 *PublishingRoutes(self._view, publisher, self._audit).routes(),
                 *OperatingRoutes(self._audit, self._progress).routes(),
+                *BackupRoutes(self._folder, self._audit).routes(),
                 *WhyRoutes(self._driver).routes(),
                 *BridgeRoutes(self._bridges).routes(),
                 *TokenRoutes(tokens, self._audit).routes(),

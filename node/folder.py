@@ -14,6 +14,7 @@
 ``sketches``            the search index; can be deleted while no daemon runs
 ``tokens.json``         hashes of the named tokens; not part of a backup
 ``audit.jsonl``         who did what; only ever appended to
+``backups/``            backups made through the local API; in no backup
 ``api.json``            while the node runs: how programs on this machine reach it
 ``lock``                held by the running daemon
 ``incarnation``         tells this database from an older copy of it; in no backup
@@ -58,6 +59,7 @@ class Folder:
         self.sketches: Path = root / "sketches"
         self.tokens: Path = root / "tokens.json"
         self.audit: Path = root / "audit.jsonl"
+        self.backups: Path = root / "backups"
         self.endpoint: Path = root / ENDPOINT_FILE
         self.lock_file: Path = root / "lock"
         self.incarnation: Path = root / "incarnation"

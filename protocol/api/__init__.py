@@ -32,6 +32,7 @@ Routes (all below ``/api/v1``; a bearer token of the scope in brackets; each sco
 ``GET  /bridges``           search     :class:`BridgeQuery` -> :class:`Bridges`
 ``POST /bridges``           publish    :class:`BridgeRequest` -> :class:`Bridges`, the one that was made
 ``GET  /tokens``            admin      -> :class:`Tokens`
+``POST /backup``            admin      nothing -> :class:`Backup`
 ``POST /tokens``            admin      :class:`TokenRequest` -> :class:`TokenGrant`
 ``DELETE /tokens/NAME``     admin      -> :class:`Tokens`
 ``GET  /audit``             admin      :class:`AuditQuery` -> :class:`Audit`
@@ -87,6 +88,7 @@ from .operating import (
     Audit,
     AuditEntry,
     AuditQuery,
+    Backup,
     Event,
     EventsQuery,
     Scope,
@@ -124,6 +126,7 @@ __all__ = [
     "Audit",
     "AuditEntry",
     "AuditQuery",
+    "Backup",
     "BlobReceipt",
     "BridgeQuery",
     "BridgeRequest",

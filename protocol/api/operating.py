@@ -73,6 +73,14 @@ class Audit(msgspec.Struct, frozen=True):
     """Cursor of the next page; None at the end."""
 
 
+class Backup(msgspec.Struct, frozen=True):
+    """A backup that was written; it holds the node's private keys."""
+
+    path: str
+    """Where it lies on the node's machine."""
+    bytes: int
+
+
 class EventsQuery(msgspec.Struct, frozen=True):
     """Which events are wanted."""
 
