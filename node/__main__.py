@@ -25,33 +25,11 @@ from .folder import Folder
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .daemon import Ready
+    from skerry.protocol.api import Ready, Setting
 
 OK: Final = 0
 FAILURE: Final = 1
 USAGE: Final = 2
-
-
-class Initialised(msgspec.Struct, frozen=True):
-    """What ``init`` prints with ``--json``."""
-
-    owner: str
-    node_key: str
-    folder: str
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """What ``backup`` prints with ``--json``."""
-
-    path: str
-    bytes: int
-
-
-class Restored(msgspec.Struct, frozen=True):
-    """What ``restore`` prints with ``--json``."""
-
-    folder: str
-    files: int
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -108,6 +86,8 @@ def _default_folder() -> Path:
 
 
 def _init(options: argparse.Namespace) -> None:
+    from skerry.protocol.api import Initialised
+
     from .keys import initialise
 
     folder = Folder(options.folder.absolute())
@@ -121,6 +101,8 @@ def _init(options: argparse.Namespace) -> None:
 
 
 def _adopt(options: argparse.Namespace) -> None:
+    from skerry.protocol.api import Initialised
+
     from .keys import adopt
 
     folder = Folder(options.folder.absolute())
@@ -164,14 +146,16 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _config(options: argparse.Namespace) -> None:
-    from .config import Setting, setting, settings
+    from skerry.protocol.api import Settings
+
+    from .config import setting, settings
 
     root = options.folder.absolute()
     found = settings(root, os.environ)
     if options.key is not None:
         found = (setting(options.key, found, root),)
     if options.json:
-        _print(msgspec.json.encode({"settings": found}).decode())
+        _print_json(Settings(found))
         return
 
     def line(one: Setting) -> str:
@@ -183,16 +167,20 @@ def _config(options: argparse.Namespace) -> None:
 
 
 def _backup(options: argparse.Namespace) -> None:
+    from skerry.protocol.api import Backup
+
     from .storage.backup import back_up
 
     size = back_up(Folder(options.folder.absolute()), options.file.absolute())
     if options.json:
-        _print_json(Kept(str(options.file), size))
+        _print_json(Backup(str(options.file), size))
         return
     _say(f"Wrote {options.file}, {size / 2**20:.1f} MiB. It holds the node's private keys: keep it safe.")
 
 
 def _restore(options: argparse.Namespace) -> None:
+    from skerry.protocol.api import Restored
+
     from .storage.backup import restore
 
     folder = Folder(options.folder.absolute())

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 import msgspec
 
 from skerry.errors import ConfigError
+from skerry.protocol.api import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -150,15 +151,6 @@ class Key(msgspec.Struct, frozen=True):
     environment: str
     default: Any
     description: str
-
-
-class Setting(msgspec.Struct, frozen=True):
-    """The value of one key, and where it comes from."""
-
-    name: str
-    value: Any
-    source: str
-    """The file, the environment variable, or ``default``."""
 
 
 def _keys() -> tuple[Key, ...]:

@@ -29,6 +29,7 @@ from aiohttp import web
 
 from skerry.package.blobs import BlobStore
 from skerry.protocol import effects, events
+from skerry.protocol.api import Ready
 from skerry.protocol.context import StateConfig
 from skerry.protocol.hello import Handshake, Role
 from skerry.protocol.state import State
@@ -86,19 +87,6 @@ if TYPE_CHECKING:
     from .folder import Folder
 
 log: Final = structlog.get_logger()
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """What the daemon announces when it serves."""
-
-    name: str
-    owner: str
-    bootstrap: str
-    """What others configure to reach this node."""
-    api: str
-    """URL of the local API."""
-    folder: str
-    pid: int
 
 
 async def serve(folder: Folder, config: Config, announce: Callable[[Ready], None]) -> None:

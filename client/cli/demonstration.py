@@ -30,7 +30,7 @@ def demo(
 
     result = run_demo(note=note, keep=keep)
     interruption.check()
-    session.show(result.as_dict(), as_text(result))
+    session.show(result, as_text(result))
 
 
 class _Interruption:

@@ -7,11 +7,11 @@ node is asked, its port and its peers' ports are connected to. A check that does
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from skerry.errors import ClientError, TransportError
 
+from .results import Finding, Findings
 from .session import Session
 
 if TYPE_CHECKING:
@@ -35,23 +35,13 @@ LEASE_SOON_SECONDS: Final = 10 * 86400
 """Leases of 21 days are renewed every 7: one with less left was not renewed for a while."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What one check found."""
-
-    check: str
-    passed: bool
-    found: str
-    todo: str = ""
-
-
 def doctor(session: Session) -> None:
     """Look at this machine and its node and say what to do: clock, disk, sandbox, versions, ports, peers."""
     from .output import table
 
     findings = [_python(), _clock(), *_disks(session), *_sandbox(), *_node(session)]
     rows = [("ok" if one.passed else "NO", one.check, one.found) for one in findings]
-    session.show({"findings": [asdict(one) for one in findings]}, table(("", "check", "found"), rows))
+    session.show(Findings(findings), table(("", "check", "found"), rows))
     for one in findings:
         if one.todo:
             session.note(f"{one.check}: {one.todo}")

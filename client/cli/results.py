@@ -128,6 +128,36 @@ class Files(msgspec.Struct, frozen=True):
     files: list[str]
 
 
+class ServiceUnit(msgspec.Struct, frozen=True):
+    """``service``: a systemd unit, and where it goes."""
+
+    unit: str
+    path: str
+
+
+class AuditExport(msgspec.Struct, frozen=True):
+    """``audit export``: what was written, and the hash of the last entry, which covers all before it."""
+
+    entries: int
+    path: str
+    last: str
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What one check of ``doctor`` found."""
+
+    check: str
+    passed: bool
+    found: str
+    todo: str = ""
+
+
+class Findings(msgspec.Struct, frozen=True):
+    """``doctor``."""
+
+    findings: list[Finding]
+
+
 class ErrorParts(msgspec.Struct, frozen=True):
     """An error in its five parts."""
 

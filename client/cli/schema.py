@@ -10,15 +10,22 @@ from typing import Any, Final
 
 import msgspec
 
+from skerry.client.demo.report import DemoResult
 from skerry.protocol import api
 
 from . import results
 
 RESULTS: Final[dict[str, tuple[type[msgspec.Struct], ...]]] = {
+    "audit export": (results.AuditExport,),
+    "audit show": (api.Audit,),
+    "backup": (api.Backup,),
     "cache ls": (results.CacheListing,),
     "cache rm": (results.Freed,),
     "cache verify": (results.Verified,),
     "check": (api.CheckReport,),
+    "config get": (api.Settings,),
+    "demo": (DemoResult,),
+    "doctor": (results.Findings,),
     "export": (results.Exported,),
     "get": (results.Fetched,),
     "group agree": (api.RosterChange,),
@@ -34,8 +41,10 @@ RESULTS: Final[dict[str, tuple[type[msgspec.Struct], ...]]] = {
     "group remove": (api.RosterChange,),
     "group rotate": (api.RosterChange,),
     "import": (api.PublishReceipt,),
+    "init": (api.Initialised,),
     "list": (api.Learnwares,),
     "owner add-node": (api.OwnerView,),
+    "owner adopt": (api.Initialised,),
     "owner apply": (api.OwnerView,),
     "owner block": (api.Opinion,),
     "owner domain": (api.DomainProof,),
@@ -52,14 +61,22 @@ RESULTS: Final[dict[str, tuple[type[msgspec.Struct], ...]]] = {
     "package publish": (api.PublishReceipt,),
     "peers": (api.Peers,),
     "publish": (api.PublishReceipt,),
+    "restore": (api.Restored,),
     "reuse": (results.ReuseReport,),
     "run": (results.Predictions, results.Written),
     "search": (api.SearchAnswer,),
+    "serve": (api.Ready,),
+    "service": (results.ServiceUnit,),
     "spec show": (results.ShownSpecification,),
     "status": (api.Status,),
+    "store verify": (api.StoreReport,),
+    "token list": (api.Tokens,),
+    "token make": (api.TokenGrant,),
+    "token revoke": (api.Tokens,),
+    "why": (api.WhyAnswer,),
     "withdraw": (api.PublishReceipt,),
 }
-"""The types that a command may print, by its name. One that is missing here promises no form yet."""
+"""The types that a command may print, by its name. Every command stands here."""
 
 
 def document() -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from .operator import become_node
+from .results import ServiceUnit
 from .session import Session
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def service(
     unit = unit_text(folder, account="" if user else account)
     place = "~/.config/systemd/user/skerry.service" if user else "/etc/systemd/system/skerry.service"
     manager = "systemctl --user" if user else "systemctl"
-    session.show({"unit": unit, "path": place}, unit.rstrip("\n"), unit.rstrip("\n"))
+    session.show(ServiceUnit(unit, place), unit.rstrip("\n"), unit.rstrip("\n"))
     session.note(f"Save it as {place}, then: {manager} daemon-reload && {manager} enable --now skerry")
 
 

@@ -128,7 +128,7 @@ class Session:
         if not self.quiet:
             typer.echo(text, err=True)
 
-    def show(self, value: msgspec.Struct | dict[str, Any], text: RenderableType, ids: str = "") -> None:
+    def show(self, value: msgspec.Struct, text: RenderableType, ids: str = "") -> None:
         """Write the result: `value` as JSON, `ids` when quiet, `text` otherwise."""
         if self.json:
             import msgspec

@@ -10,6 +10,7 @@ import typer
 
 from skerry.errors import Refused
 
+from .results import AuditExport
 from .session import Session
 
 if TYPE_CHECKING:
@@ -73,9 +74,7 @@ def export_audit(
     """Write the whole audit log to a file, and check that no entry was changed or left out."""
     count, last = _write(out, list(session.operator().audit()))
     session.note("Keep the last hash: with it a later export can be held against this one.")
-    session.show(
-        {"entries": count, "path": str(out), "last": last}, f"{count} entries, last hash {last}", last
-    )
+    session.show(AuditExport(count, str(out), last), f"{count} entries, last hash {last}", last)
 
 
 def _write(out: Path, entries: list[AuditEntry]) -> tuple[int, str]:

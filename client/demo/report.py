@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from skerry.client.cli.output import byte_size, table
 
@@ -11,14 +12,18 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-@dataclass(frozen=True)
-class HospitalResult:
+class HospitalResult(msgspec.Struct, frozen=True):
     """One hospital as a searcher, and as an owner.
 
-    Attributes ---------- self_auc ROC AUC of its own pipeline on few labels of its own. top1_auc,
-    mix_auc, average_auc ROC AUC of the nearest learnware, of the recommended mix, and of the average of
-    all found; no label used. spec_bytes, package_bytes Bytes of its own specification and package that
-    its node sent to the others, all sendings together.
+    Attributes
+    ----------
+    self_auc
+        ROC AUC of its own pipeline on few labels of its own.
+    top1_auc, mix_auc, average_auc
+        ROC AUC of the nearest learnware, of the recommended mix, and of the average of
+        all found; no label used.
+    spec_bytes, package_bytes
+        Bytes of its own specification and package that its node sent to the others, all sendings together.
     """
 
     self_auc: float
@@ -29,9 +34,8 @@ class HospitalResult:
     package_bytes: int
 
 
-@dataclass(frozen=True)
-class DemoResult:
-    """The whole demo.
+class DemoResult(msgspec.Struct, frozen=True):
+    """The whole demo, and what ``skerry demo --json`` prints.
 
     Attributes
     ----------
@@ -55,15 +59,6 @@ class DemoResult:
     hospitals: dict[str, HospitalResult]
     sent_bytes: int
     rows: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the object that ``skerry demo --json`` prints."""
-        return {
-            "nodes": self.nodes,
-            "rows_shared": self.rows_shared,
-            "seconds": round(self.seconds, 1),
-            "hospitals": {name: asdict(result) for name, result in self.hospitals.items()},
-        }
 
 
 def as_text(result: DemoResult) -> RenderableType:

@@ -214,7 +214,7 @@ def _result(sites: list[Site], scores: dict[str, Scores], started: float) -> Dem
     return DemoResult(
         nodes=len(sites),
         rows_shared=len(_rows_shared(sites, list(sent.values()))),
-        seconds=time.monotonic() - started,
+        seconds=round(time.monotonic() - started, 1),
         hospitals=hospitals,
         sent_bytes=sum(one.size for one in sent.values()),
         rows=sum(len(site.hospital.rows) for site in sites),

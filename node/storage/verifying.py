@@ -10,10 +10,9 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from skerry.errors import SkerryError, StorageError
 from skerry.package.blobs import BlobStore
+from skerry.protocol.api import StoreCheck, StoreReport
 from skerry.protocol.card import CARD, card_hash
 from skerry.protocol.catalogue import Catalogue, Entry
 from skerry.protocol.envelope import open_envelope
@@ -30,28 +29,7 @@ WRONG_SHOWN_MAX: Final = 20
 """Things that one check names; the count is whole."""
 
 
-class Check(msgspec.Struct, frozen=True):
-    """What one check found."""
-
-    name: str
-    sentence: str
-    """What must be so."""
-    looked_at: int
-    wrong: int
-    examples: list[str] = []
-    todo: str = ""
-    skipped: str = ""
-    """Why it was not done."""
-
-
-class Verified(msgspec.Struct, frozen=True):
-    """What ``verify`` prints with ``--json``."""
-
-    checks: list[Check]
-    sound: bool
-
-
-def verify(folder: Folder) -> Verified:
+def verify(folder: Folder) -> StoreReport:
     """Check database, cards, catalogues, blobs and sketches of a node.
 
     Raises
@@ -70,7 +48,7 @@ def verify(folder: Folder) -> Verified:
             todo="Run `skerry serve`; if the node has served before, restore a backup.",
             code="E-STORAGE-DATABASE",
         )
-    checks: list[Check] = []
+    checks: list[StoreCheck] = []
     uri = f"file:{folder.database}?mode=ro"
     with database_errors(folder.database), closing(sqlite3.connect(uri, uri=True)) as connection:
         checks.append(_pages(connection))
@@ -78,10 +56,10 @@ def verify(folder: Folder) -> Verified:
             checks += [_cards(connection), _facts(connection), _catalogues(connection)]
             checks += [_own_blobs(connection, folder), _sketches(connection, folder)]
     checks += [_blobs("blobs", folder), _blobs("cache", folder)]
-    return Verified(checks, sound=not any(check.wrong for check in checks))
+    return StoreReport(checks, sound=not any(check.wrong for check in checks))
 
 
-def _pages(connection: sqlite3.Connection) -> Check:
+def _pages(connection: sqlite3.Connection) -> StoreCheck:
     pages = 0
     try:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
@@ -93,7 +71,7 @@ def _pages(connection: sqlite3.Connection) -> Check:
     return _check("database", "The database's pages and indexes agree.", pages, wrong, todo)
 
 
-def _cards(connection: sqlite3.Connection) -> Check:
+def _cards(connection: sqlite3.Connection) -> StoreCheck:
     wrong, count = [], 0
     for digest, raw in connection.execute("SELECT hash, card FROM cards"):
         count += 1
@@ -103,7 +81,7 @@ def _cards(connection: sqlite3.Connection) -> Check:
     return _check("cards", "Every card has its hash.", count, wrong, todo)
 
 
-def _facts(connection: sqlite3.Connection) -> Check:
+def _facts(connection: sqlite3.Connection) -> StoreCheck:
     wrong, count = [], 0
     query = """SELECT cards.number, hash, place, card, facts FROM cards
         LEFT JOIN facts ON facts.number = cards.number WHERE NOT pending AND (facts IS NOT NULL
@@ -121,7 +99,7 @@ _MAKE_AGAIN: Final = (
 )
 
 
-def _catalogues(connection: sqlite3.Connection) -> Check:
+def _catalogues(connection: sqlite3.Connection) -> StoreCheck:
     wrong, count = [], 0
     query = "SELECT place, node_key, shown FROM catalogues WHERE shown != x''"
     for place, node_key, shown in connection.execute(query).fetchall():
@@ -143,7 +121,7 @@ def _catalogues(connection: sqlite3.Connection) -> Check:
     return _check("catalogues", "Every catalogue is the one that its head signs.", count, wrong, todo)
 
 
-def _own_blobs(connection: sqlite3.Connection, folder: Folder) -> Check:
+def _own_blobs(connection: sqlite3.Connection, folder: Folder) -> StoreCheck:
     """Look for the blobs that this node's own cards name."""
     from skerry.node.keys import read_keyring
 
@@ -162,7 +140,7 @@ def _own_blobs(connection: sqlite3.Connection, folder: Folder) -> Check:
     return _check("own blobs", "The blobs of the node's own learnwares are here.", count, wrong, todo)
 
 
-def _blobs(name: str, folder: Folder) -> Check:
+def _blobs(name: str, folder: Folder) -> StoreCheck:
     store = BlobStore(folder.blobs if name == "blobs" else folder.cache)
     wrong = [root.hex() for root in store.verify()]
     todo = (
@@ -175,7 +153,7 @@ def _blobs(name: str, folder: Folder) -> Check:
     )
 
 
-def _sketches(connection: sqlite3.Connection, folder: Folder) -> Check:
+def _sketches(connection: sqlite3.Connection, folder: Folder) -> StoreCheck:
     """Compare the file of sketches with the cards, unless a daemon uses it."""
     name, sentence = "sketches", "Every sketch in the file is that of its card."
     try:
@@ -186,7 +164,7 @@ def _sketches(connection: sqlite3.Connection, folder: Folder) -> Check:
     except StorageError as error:
         if error.code != "E-STORAGE-LOCKED":
             raise
-        return Check(name, sentence, 0, 0, skipped="a daemon uses the file; stop it to check this")
+        return StoreCheck(name, sentence, 0, 0, skipped="a daemon uses the file; stop it to check this")
 
 
 def _compare_sketches(connection: sqlite3.Connection, folder: Folder) -> tuple[int, list[str]]:
@@ -220,5 +198,5 @@ def _is_card(raw: bytes) -> bool:
     return True
 
 
-def _check(name: str, sentence: str, looked_at: int, wrong: list[str], todo: str) -> Check:
-    return Check(name, sentence, looked_at, len(wrong), wrong[:WRONG_SHOWN_MAX], todo if wrong else "")
+def _check(name: str, sentence: str, looked_at: int, wrong: list[str], todo: str) -> StoreCheck:
+    return StoreCheck(name, sentence, looked_at, len(wrong), wrong[:WRONG_SHOWN_MAX], todo if wrong else "")

@@ -64,6 +64,7 @@ body. Every error is :class:`Problem` with a real status code. Answers to GET ca
 
 from .bridges import BridgeQuery, BridgeRequest, Bridges, BridgeView, PlankView
 from .cards import CardView, Source, Sources
+from .commands import Initialised, Ready, Restored, Setting, Settings, StoreCheck, StoreReport
 from .common import API_PREFIX, ENDPOINT_FILE, Endpoint, PageQuery, Problem
 from .groups import (
     CreateGroupRequest,
@@ -146,6 +147,7 @@ __all__ = [
     "GroupView",
     "Groups",
     "Hit",
+    "Initialised",
     "InviteReceipt",
     "InviteRequest",
     "InviteView",
@@ -173,15 +175,21 @@ __all__ = [
     "Proposals",
     "PublishReceipt",
     "PublishRequest",
+    "Ready",
+    "Restored",
     "RosterChange",
     "Scope",
     "SearchAnswer",
     "SearchRequest",
+    "Setting",
+    "Settings",
     "Shared",
     "SketchView",
     "Source",
     "Sources",
     "Status",
+    "StoreCheck",
+    "StoreReport",
     "TokenGrant",
     "TokenRequest",
     "TokenView",

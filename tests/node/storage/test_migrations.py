@@ -13,7 +13,8 @@ import pytest
 
 from skerry.node.storage.schema import REVISION
 from skerry.node.storage.store import Store
-from skerry.node.storage.verifying import Check, _cards, _facts
+from skerry.node.storage.verifying import _cards, _facts
+from skerry.protocol.api import StoreCheck
 from skerry.protocol.card import CARD
 
 SCHEMAS = sorted((Path(__file__).parent / "schemas").glob("*.sql"))
@@ -48,7 +49,7 @@ async def test_an_old_database_holds_what_it_held(dump: Path, tmp_path: Path) ->
     store.close()
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(REVISION,)]
-        checks: list[Check] = [_cards(connection), _facts(connection)]
+        checks: list[StoreCheck] = [_cards(connection), _facts(connection)]
     connection.close()
     assert [(check.looked_at, check.wrong) for check in checks] == [(3, 0), (2, 0)]
 
