@@ -17,7 +17,6 @@ import typer
 from . import (
     cached,
     demonstration,
-    doctor,
     exchange,
     groups,
     identity,
@@ -83,7 +82,7 @@ for _verb in (
     operator.status,
     operator.peers,
     operator.why,
-    doctor.doctor,
+    operator.doctor,
     owner.publish,
     owner.withdraw,
     packager.check,

@@ -1,4 +1,4 @@
-"""Verbs of whoever runs a node: init, serve, status, peers, why."""
+"""Verbs of whoever runs a node: init, serve, status, peers, why, doctor."""
 
 from __future__ import annotations
 
@@ -96,6 +96,20 @@ def why(
         lines.append(f"{when}: {reason.sentence}")
         lines += [f"    {text}" for text in (visible(reason.detail), reason.todo) if text]
     session.show(answer, "\n".join(lines), "\n".join(reason.because for reason in answer.reasons))
+
+
+def doctor(session: Session) -> None:
+    """Look at this machine and its node and say what to do: clock, disk, sandbox, versions, ports, peers."""
+    from .findings import findings
+    from .output import table
+    from .results import Findings
+
+    found = findings(session)
+    rows = [("ok" if one.passed else "NO", one.check, one.found) for one in found]
+    session.show(Findings(found), table(("", "check", "found"), rows))
+    for one in found:
+        if one.todo:
+            session.note(f"{one.check}: {one.todo}")
 
 
 def _show_peers(session: Session, known: list[PeerView]) -> None:

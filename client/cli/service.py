@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from .operator import become_node
-from .results import ServiceUnit
 from .session import Session
 
 if TYPE_CHECKING:
@@ -89,6 +88,8 @@ def service(
 ) -> None:
     """Print a systemd unit that runs the node."""
     from skerry.client.folders import node_folder
+
+    from .results import ServiceUnit
 
     folder = node_folder(session.folder).absolute()
     unit = unit_text(folder, account="" if user else account)

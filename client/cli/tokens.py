@@ -10,7 +10,6 @@ import typer
 
 from skerry.errors import Refused
 
-from .results import AuditExport
 from .session import Session
 
 if TYPE_CHECKING:
@@ -72,6 +71,8 @@ def export_audit(
     out: Annotated[Path, typer.Option("-o", "--out", help="File to write, one JSON object a line.")],
 ) -> None:
     """Write the whole audit log to a file, and check that no entry was changed or left out."""
+    from .results import AuditExport
+
     count, last = _write(out, list(session.operator().audit()))
     session.note("Keep the last hash: with it a later export can be held against this one.")
     session.show(AuditExport(count, str(out), last), f"{count} entries, last hash {last}", last)

@@ -1,4 +1,4 @@
-"""The verb that looks at this machine and its node: doctor.
+"""What ``skerry doctor`` looks at on this machine and at its node.
 
 Each check tries the thing itself rather than looking whether it seems to be there: a sandbox is started, the
 node is asked, its port and its peers' ports are connected to. A check that does not pass says what to do.
@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from skerry.errors import ClientError, TransportError
 
-from .results import Finding, Findings
-from .session import Session
+from .results import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
     from skerry.client.network import Network
     from skerry.protocol.api import PeerView, Status
+
+    from .session import Session
 
 WEB: Final = "web"
 """The mode of a node that is known by its host name, and the end of its bootstrap string."""
@@ -35,16 +36,9 @@ LEASE_SOON_SECONDS: Final = 10 * 86400
 """Leases of 21 days are renewed every 7: one with less left was not renewed for a while."""
 
 
-def doctor(session: Session) -> None:
-    """Look at this machine and its node and say what to do: clock, disk, sandbox, versions, ports, peers."""
-    from .output import table
-
-    findings = [_python(), _clock(), *_disks(session), *_sandbox(), *_node(session)]
-    rows = [("ok" if one.passed else "NO", one.check, one.found) for one in findings]
-    session.show(Findings(findings), table(("", "check", "found"), rows))
-    for one in findings:
-        if one.todo:
-            session.note(f"{one.check}: {one.todo}")
+def findings(session: Session) -> list[Finding]:
+    """Return what all checks found: clock, disks, sandbox, node, versions, ports, peers."""
+    return [_python(), _clock(), *_disks(session), *_sandbox(), *_node(session)]
 
 
 def _python() -> Finding:
