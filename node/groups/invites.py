@@ -60,7 +60,7 @@ from skerry.protocol.signing import Signer
 from skerry.protocol.trust import verify_chain
 
 from .book import IssuedInvite
-from .rosters import removal_version
+from .rosters import removal_version, standing_members
 
 if TYPE_CHECKING:
     from skerry.node.driver import Driver
@@ -242,11 +242,12 @@ class Invites:
             )
 
     async def _let_in(self, group: Group, role: GroupRole, proof: Redemption, trust: OwnerTrust) -> None:
-        standing = group.standing(proof.owner, int(time.time()))
-        if standing is None:
+        member = standing_members(group, int(time.time())).get(proof.owner)
+        if member is None:
             at_most = role if role.rank < GroupRole.REGISTRAR.rank else GroupRole.PUBLISHER
             await self._admit(group, proof.owner, at_most, trust)
-        if role.rank >= GroupRole.REGISTRAR.rank or (standing is not None and standing.role.rank < role.rank):
+        admitted = member is None and role.rank < GroupRole.REGISTRAR.rank
+        if not admitted and not _has_all(member, role, proof):
             await self._promote(group, role, proof)
 
     async def _admit(self, group: Group, owner: bytes, role: GroupRole, trust: OwnerTrust) -> None:
@@ -438,6 +439,13 @@ async def _bounded(request: web.Request, bytes_max: int) -> bytes:
             if len(body) > bytes_max:
                 raise _unknown_invite()
     return bytes(body)
+
+
+def _has_all(member: Member | None, role: GroupRole, proof: Redemption) -> bool:
+    """Return whether an invite gives a member nothing new: it came before, or has a higher role by now."""
+    if member is None or member.role.rank < role.rank:
+        return False
+    return role is not GroupRole.ADMIN or member.key == proof.admin_key
 
 
 def _unknown_invite() -> NotFound:

@@ -10,6 +10,10 @@ A transcript is a text file of commands and what they answer::
 Lines of standard error follow those of standard output, each after ``! ``; ``[exit 0]`` is left out. What
 differs from run to run (ids, folders, ports, sizes) is replaced by a word. ``SKERRY_WRITE_TRANSCRIPTS=1``
 writes the files anew, for review.
+
+Where several people take part, a prompt says who types: ``guest$ skerry group join <invite>``. In such a
+command ``<invite>`` and ``<group> <roster>`` stand for what was printed last. One that ends with ``# in a
+moment`` asks for what another node did just before, and is typed again until it has arrived.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,10 +36,16 @@ from skerry.client.cli import app
 TRANSCRIPTS = Path(__file__).parent.parent / "transcripts"
 COMMAND = Path(sys.executable).parent / "skerry"
 SECONDS_MAX = 60
+MOMENT = "# in a moment"
+MOMENT_SECONDS_MAX = 20
 
 _SURROUNDINGS = {"COLUMNS": "80", "OMP_NUM_THREADS": "1"}
+_HANDED_OVER = {
+    "<invite>": re.compile(r"skerry-invite-1\.[\w-]+"),
+    "<group> <roster>": re.compile(r"(?<=group agree )[0-9a-f]{8} [0-9a-f]{8}"),
+}
 _CHANGING = (
-    (re.compile(r"skerry-invite-1\.[\w-]+"), "<invite>"),
+    *((pattern, word) for word, pattern in _HANDED_OVER.items()),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<hash>"),
     (re.compile(r"^[0-9a-f]{8}(?=  )", re.MULTILINE), "<ident>"),
     (re.compile(r"\bleft [0-9a-f]{8}\b"), "left <ident>"),
@@ -78,25 +89,20 @@ def called(*arguments: str, environment: Mapping[str, str], cwd: Path) -> Result
 
 def session(commands: list[str], environment: Mapping[str, str], cwd: Path) -> str:
     """Return a whole session as text."""
-    lines = []
-    for command in commands:
-        done = called(*shlex.split(command)[1:], environment=environment, cwd=cwd)
-        lines += [f"$ {command}", *done.stdout.splitlines()]
-        lines += [f"! {line}" for line in done.stderr.splitlines()]
-        lines += [f"[exit {done.exit_code}]"] if done.exit_code else []
-    text = "\n".join(lines) + "\n"
+    return settled(
+        "".join(_answered("$", command, command, environment, cwd) for command in commands), environment, cwd
+    )
+
+
+def settled(text: str, environment: Mapping[str, str], cwd: Path) -> str:
+    """Return a session's text without what differs from run to run."""
     folders = (
-        (cwd, "<folder>"),
+        (str(cwd), "<folder>"),
         (environment["SKERRY_CACHE"], "<cache>"),
         (environment["SKERRY_HOME"], "<home>"),
     )
     for folder, word in folders:
-        text = text.replace(str(folder), word)
-    return settled(text)
-
-
-def settled(text: str) -> str:
-    """Return a session's text without what differs from run to run."""
+        text = text.replace(folder, word)
     for pattern, word in _CHANGING:
         text = pattern.sub(word, text)
     return text
@@ -104,11 +110,54 @@ def settled(text: str) -> str:
 
 def compare(name: str, environment: Mapping[str, str], cwd: Path) -> None:
     """Run the commands of a transcript and compare all that they answer."""
-    path = TRANSCRIPTS / f"{name}.txt"
-    written = path.read_text(encoding="utf-8")
+    written = _written(name)
     commands = [line.removeprefix("$ ") for line in written.splitlines() if line.startswith("$ ")]
-    happened = session(commands, environment, cwd)
+    _hold_against(name, written, session(commands, environment, cwd))
+
+
+def compare_people(name: str, environments: Mapping[str, Mapping[str, str]], cwd: Path) -> None:
+    """Run a transcript in which several people take part, each in an environment, and compare all answers."""
+    written, said, happened = _written(name), "", ""
+    prompt = re.compile(rf"({'|'.join(environments)})\$ (.*)")
+    for line in written.splitlines():
+        if (typed := prompt.fullmatch(line)) is None:
+            continue
+        who, command = typed.groups()
+        given = _with_what_was_handed_over(command, said)
+        deadline = time.monotonic() + (MOMENT_SECONDS_MAX if command.endswith(MOMENT) else 0)
+        while True:
+            answer = _answered(f"{who}$", command, given, environments[who], cwd)
+            shown = settled(answer, environments[who], cwd)
+            if time.monotonic() >= deadline or written.startswith(happened + shown):
+                break
+            time.sleep(0.2)
+        said += answer
+        happened += shown
+    _hold_against(name, written, happened)
+
+
+def _answered(prompt: str, shown: str, command: str, environment: Mapping[str, str], cwd: Path) -> str:
+    """Run `command` and return what a person saw, with the line `shown` above it."""
+    done = called(*shlex.split(command, comments=True)[1:], environment=environment, cwd=cwd)
+    lines = [f"{prompt} {shown}", *done.stdout.splitlines()]
+    lines += [f"! {line}" for line in done.stderr.splitlines()]
+    lines += [f"[exit {done.exit_code}]"] if done.exit_code else []
+    return "\n".join(lines) + "\n"
+
+
+def _with_what_was_handed_over(command: str, said: str) -> str:
+    for word, pattern in _HANDED_OVER.items():
+        if word in command:
+            command = command.replace(word, pattern.findall(said)[-1])
+    return command
+
+
+def _written(name: str) -> str:
+    return (TRANSCRIPTS / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def _hold_against(name: str, written: str, happened: str) -> None:
     if os.environ.get("SKERRY_WRITE_TRANSCRIPTS"):
-        path.write_text(happened, encoding="utf-8")
+        (TRANSCRIPTS / f"{name}.txt").write_text(happened, encoding="utf-8")
     else:
         assert happened == written

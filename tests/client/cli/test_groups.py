@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from skerry.client.network import connect
-from tests.client.cli.running import called, compare
+from tests.client.cli.running import called, compare, compare_people
 from tests.node.processes import eventually, nodes
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(150)]
@@ -39,6 +39,18 @@ def test_groups_are_as_written_and_names_are_escaped(tmp_path: Path) -> None:
         for raw in ("\x1b", "\u202e", "\r"):
             assert raw not in done.stdout
         assert "[bold]x" in done.stdout  # shown, not obeyed
+
+
+def test_two_institutions_share_a_group_as_written(tmp_path: Path) -> None:
+    """Invite, join, a change that both must sign, and leaving: each line typed where it belongs."""
+    with nodes(tmp_path, "cleveland", "hungary") as (founder, guest):
+        founder.start()
+        guest.start(bootstrap=(founder.bootstrap,))
+        people = {
+            node.name: {"SKERRY_HOME": str(node.folder), "SKERRY_CACHE": str(tmp_path / f"{node.name}-cache")}
+            for node in (founder, guest)
+        }
+        compare_people("sharing", people, tmp_path)
 
 
 def test_a_group_with_a_hostile_name_is_shown_escaped(tmp_path: Path) -> None:
