@@ -262,8 +262,11 @@ class Conversation:
                 elif promise[0] == RECORDS:
                     self.repair.broken(key, promise[1])
 
-    def charters_changed(self, owners: Sequence[bytes]) -> None:
-        """Hold all that is held of an owner against its new charters."""
+    def charters_changed(self, owners: Sequence[bytes], teller: bytes | None = None) -> None:
+        """Hold all that is held of an owner against its new charters, and pass these on.
+
+        A stolen key must end at once everywhere, not with the next round of repair.
+        """
         for owner in owners:
             trust = self.owners.get(owner)
             if trust is not None and trust.charter.version == 1 and not trust.frozen:
@@ -271,6 +274,10 @@ class Conversation:
             for index in self.indexes.values():
                 self._settled(index, index.recheck(owner))
             self._end_revoked(owner)
+            for scope, index in self.indexes.items():
+                if owner in index.set:
+                    self.carrier.pass_on(scope, owner, b"", besides=teller)
+                self.publishing.renew(index)  # at once if these charters ended the own head
         self.groups.update()
 
     def _records(self, peer: bytes, message: Records) -> None:
@@ -280,7 +287,7 @@ class Conversation:
         if not asked and not self.context.pays(peer, work):
             return
         changed, failure = self.owners.learn_all(message.charters)
-        self.charters_changed(changed)
+        self.charters_changed(changed, peer)
         news = bool(changed)
         for raw in message.envelopes:
             try:

@@ -40,6 +40,7 @@ from .reconcile import HeadSet
 from .records import verify_record
 from .report import Report, verify_report
 from .snapshot import StoredCatalogue
+from .trust import OwnerTrust
 from .violations import Violation
 
 
@@ -231,7 +232,11 @@ class Index:
             return Outcome.NO_CHARTERS, value.node_key
         if not self.takes(value.owner) and value.node_key != self._context.key:
             raise RemoteProtocolError(Violation.NOT_MEMBER, "by the newest roster", where="head")
-        return self._hold(verify_head(raw, trust, self._context.wall)), value.node_key
+        return self._hold(self._verified(raw, value.node_key, trust)), value.node_key
+
+    def _verified(self, raw: bytes, key: bytes, trust: OwnerTrust) -> Verified[Head]:
+        """Verify a head. The own one of an epoch that the owner has left is kept, to be signed anew."""
+        return verify_head(raw, trust, self._context.wall, past_epochs=key == self._context.key)
 
     def _holds(self, key: bytes, digest: bytes) -> bool:
         held = self.heads[key]
@@ -288,12 +293,17 @@ class Index:
         statement = held.head.hash
         if held.other is not None:
             statement = tagged_hash("skerry/disputed/1", statement)
-        if not self.takes(value.owner):
+        if not self.takes(value.owner) or self.left_behind(value):
             self.set.remove(key)
             return
         self.set.put(key, SetEntry(value.epoch, value.seq, statement))
         if value.owner not in self.set:
             self.put_charters(value.owner)
+
+    def left_behind(self, head: Head) -> bool:
+        """Return whether a head is of an epoch that its owner has left; only the own one is ever held."""
+        trust = self._owners.get(head.owner)
+        return trust is not None and head.epoch < trust.charter.epoch
 
     def enter_own(self) -> None:
         """Have this node's own head in the set as long as its owner may show cards here, and only then.
@@ -489,7 +499,9 @@ class Index:
             if held.head.value.owner != owner:
                 continue
             try:
-                verify_head(held.head.raw, trust, self._context.wall)
+                self._verified(held.head.raw, key, trust)
+                if self.left_behind(held.head.value):
+                    self.set.remove(key)
             except RemoteProtocolError as error:
                 self._context.note(key, Because.REFUSED, f"{error.violation}: by newer charters")
                 self.drop(key)

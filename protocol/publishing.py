@@ -12,6 +12,7 @@ Rules of this file:
 1. Every signed head takes a number above all known ones, a renewal included.
 2. A signed head is on the disk before it is sent.
 3. Issue time and lease end never go down.
+4. When charters leave an epoch, the own heads are signed anew at once: for everybody else they have ended.
 """
 
 from __future__ import annotations
@@ -111,10 +112,12 @@ class Publishing:
             self._sign_publication(*self._waiting.popleft())
 
     def renew(self, index: Index, *, force: bool = False) -> None:
-        """Sign the own head anew when it is due."""
+        """Sign the own head anew when it is due, or of an epoch that the owner has left."""
         held = index.heads.get(self._context.key)
-        due = held is not None and (force or renewal_due(held.head.value, self._context.wall))
-        if held is None or not due or not index.takes(self._owner) or not self._may_sign(index):
+        if held is None:
+            return
+        due = force or renewal_due(held.head.value, self._context.wall) or index.left_behind(held.head.value)
+        if not due or not index.takes(self._owner) or not self._may_sign(index):
             return
         try:
             change = self._sign(index, [], [])

@@ -263,7 +263,7 @@ class State:
             if event.outbound:
                 self._parts.repair.send_digest(event.peer, scope)
         if news:
-            self._parts.charters_changed([trust.owner])
+            self._parts.charters_changed([trust.owner], event.peer)
 
     def _publish(self, event: Publish) -> None:
         index = self._parts.indexes.get(event.scope)

@@ -248,9 +248,11 @@ def _think(
 
 def _hand_over(session: Session, network: Network, raw: bytes, out: Path | None) -> None:
     from .output import facts
+    from .results import SignedCharter
 
     if out is not None:
         out.write_bytes(raw)
+        session.show(SignedCharter(str(out)), str(out), str(out))
         session.note(f"signed; give it to the node with `skerry owner apply {out}`")
         return
     view = network.take_charter(raw)

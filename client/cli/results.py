@@ -128,6 +128,12 @@ class Files(msgspec.Struct, frozen=True):
     files: list[str]
 
 
+class SignedCharter(msgspec.Struct, frozen=True):
+    """``owner rotate`` and its like with ``--out``: a charter that no node has yet."""
+
+    path: str
+
+
 class ServiceUnit(msgspec.Struct, frozen=True):
     """``service``: a systemd unit, and where it goes."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from skerry.protocol.card import CARD, card_hash
-from skerry.protocol.charter import next_charter
+from skerry.protocol.charter import CHARTER, next_charter
 from skerry.protocol.context import StateConfig
 from skerry.protocol.effects import (
     CardsChanged,
     Disconnect,
+    DropCatalogue,
     DropNodeRecord,
     MayBeCutOff,
     PutRecord,
@@ -17,14 +18,21 @@ from skerry.protocol.effects import (
     WhyReport,
 )
 from skerry.protocol.envelope import Envelope, open_envelope
-from skerry.protocol.events import Disconnected, SketchVerdict, Vouch, WallClock, Why
+from skerry.protocol.events import Disconnected, Publish, SketchVerdict, Vouch, WallClock, Why
+from skerry.protocol.head import HEAD
 from skerry.protocol.history import Because
-from skerry.protocol.limits import HEAD_OLD_SECONDS, HEADS_TO_JUDGE_MIN, REPORTS_PER_OWNER_MAX
+from skerry.protocol.limits import (
+    HEAD_OLD_SECONDS,
+    HEADS_TO_JUDGE_MIN,
+    HOUSEKEEPING_SECONDS,
+    OWN_HEAD_SECONDS,
+    REPORTS_PER_OWNER_MAX,
+)
 from skerry.protocol.messages import CardsRequest, News, Records, TreeRequest
 from skerry.protocol.report import REPORT, REPORT_TYPE, make_report, verify_report
 from skerry.protocol.violations import Violation
 from tests.protocol.scripted import Scripted, delivered, sent, stored, violations
-from tests.protocol.world import NOW, Lab, flipped, outcome, refused
+from tests.protocol.world import NOW, Lab, flipped, node_key, outcome, refused
 from tests.sim.network import Node
 
 DAY = 24 * 3600
@@ -63,6 +71,64 @@ def test_a_revoked_key_loses_its_heads_its_connection_and_its_record_at_once() -
     assert DropNodeRecord(peer.key) in stored(effects, DropNodeRecord)
     script.happen(Disconnected(peer.key))
     assert violations(script.connect(peer)) == ["key-unknown"], "the old charters are no way back"
+
+
+def of_own_owner(script: Scripted) -> tuple[bytes, ...]:
+    """Return charters in which the owner of the node under test names a second machine, and takes it away."""
+    chain = list(script.charters(script.node))
+    wall = int(script.world.network.config.wall)
+    own = CHARTER.decode(open_envelope(chain[0], "charter").body).node_keys
+    for keys in ((*own, node_key("second", start=wall, end=own[0].not_after)), own):
+        charter = next_charter(
+            open_envelope(chain[-1], "charter"),
+            script.world.owner_signers(script.node),
+            issued=wall,
+            node_keys=keys,
+        )
+        chain.append(charter.to_bytes())
+    return tuple(chain)
+
+
+def test_what_ends_another_machines_key_is_passed_on_and_the_own_head_is_signed_anew_at_once() -> None:
+    script = Scripted()
+    teller, other = script.peers
+    script.connect(teller)
+    script.connect(other)
+    script.wait(OWN_HEAD_SECONDS + 1)
+    card = script.world.card(script.node, "ward")
+    script.happen(Publish(1, (card,)))
+    chain = of_own_owner(script)
+    effects = script.say(teller, Records((chain,), ()))
+    assert chain in [charters for message in sent(effects, other, Records) for charters in message.charters]
+    assert sent(effects, teller, Records) == [], "it told us"
+    (news,) = sent(effects, other, News)
+    head = HEAD.decode(open_envelope(news.envelope, "head").body)
+    assert (head.epoch, head.seq, head.count) == (2, 2, 1)
+    assert not stored(effects, DropCatalogue)
+    assert script.state.cards() == [card]
+
+
+def test_a_node_that_may_not_sign_yet_keeps_its_catalogue_and_shows_it_to_nobody() -> None:
+    script = Scripted()
+    teller, other = script.peers
+    script.connect(teller)
+    script.wait(OWN_HEAD_SECONDS + 1)
+    card = script.world.card(script.node, "ward")
+    script.happen(Publish(1, (card,)))
+    script.world.network.crash(script.node)
+    script.world.network.start(script.node)
+    script.connect(teller)
+    effects = script.say(teller, Records((of_own_owner(script),), ()))
+    assert not stored(effects, DropCatalogue)
+    assert not sent(effects, teller, News)
+    assert script.state.cards() == [card]
+    script.world.network.crash(script.node)
+    script.world.network.start(script.node)
+    script.connect(other)
+    effects = script.wait(OWN_HEAD_SECONDS + HOUSEKEEPING_SECONDS + 1)
+    news = sent(effects, other, News)[-1]
+    assert HEAD.decode(open_envelope(news.envelope, "head").body).epoch == 2
+    assert script.state.cards() == [card]
 
 
 # Lying sketches.

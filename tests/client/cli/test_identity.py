@@ -15,6 +15,9 @@ import pytest
 from skerry.protocol.api import OwnerView
 from tests.node.processes import NodeProcess, eventually, nodes, specification
 
+REVOKED_SECONDS_MAX = 5
+"""New charters are passed on at once; the next round of repair may come after 15 s."""
+
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 
 
@@ -118,6 +121,49 @@ def test_a_lost_owner_key_with_the_recovery_key_at_hand(tmp_path: Path) -> None:
         owner.start(bootstrap=(other.bootstrap,))
         assert owner.status().name == "Cleveland Clinic"
         eventually("both agree again", lambda: other.status().digest == owner.status().digest)
+
+
+def test_a_second_machine_acts_for_the_owner_until_it_is_revoked(tmp_path: Path) -> None:
+    """The owner's key is elsewhere: charters are signed into a file, and handed to the node after that."""
+    with nodes(tmp_path, "Cleveland", "Hungary") as (owner, other):
+        owner.start()
+        other.start(bootstrap=(owner.bootstrap,))
+        identity, folder = owner.status().owner, owner.folder
+        key, signed, charters = tmp_path / "elsewhere.key", tmp_path / "charter", tmp_path / "charters"
+        shutil.move(folder / "keys" / "owner.key", key)
+        skerry(folder, "owner", "show", "--export", str(charters))
+        second = NodeProcess(tmp_path / "second", "Cleveland")
+        try:
+            made = skerry(second.folder, "owner", "adopt", str(charters), "--key", str(key))["node_key"]
+            second.start(bootstrap=(owner.bootstrap,))
+            owner.publish("day", specification(2), b"package")
+            second.publish("night", specification(3), b"package")
+            eventually("it acts for the owner", lambda: shown(other) == ["day", "night"])
+            assert skerry(folder, "owner", "show")["version"] == 2
+
+            revoked = ("revoke-node", made[:12], "--key", str(key), "--out", str(signed))
+            assert skerry(folder, "owner", *revoked) == {"path": str(signed)}
+            assert skerry(folder, "owner", "show")["version"] == 2, "a charter in a file changes nothing"
+            view = skerry(folder, "owner", "apply", str(signed))
+            assert (view["version"], view["owner"]) == (3, identity)
+            assert made not in [entry["key"] for entry in view["node_keys"]]
+            eventually("what it signed counts no more", lambda: shown(other) == ["day"], REVOKED_SECONDS_MAX)
+
+            (tmp_path / "noise").write_bytes(b"no charter")
+            for file in (signed, tmp_path / "noise"):  # the first is in force already
+                refused = skerry(folder, "owner", "apply", str(file), status=6)
+                assert refused["error"]["code"] == "E-OWNER-CHARTER"
+
+            view = skerry(folder, "owner", "add-node", made, "--key", str(key))
+            assert made in [entry["key"] for entry in view["node_keys"]]
+            second.stop()
+            second.start(bootstrap=(owner.bootstrap,))
+            second.publish("dawn", specification(1), b"package")
+            eventually("it acts for the owner again", lambda: shown(other) == ["dawn", "day"])
+            proof = skerry(folder, "owner", "domain")
+            assert (proof["proved"], bool(proof["why"])) == (False, True)
+        finally:
+            second.kill()
 
 
 def test_a_lost_disk(tmp_path: Path) -> None:
