@@ -127,6 +127,18 @@ RKMES_CACHED_BYTES_MAX: Final = 128 * MIB
 FETCHES_CONCURRENT_MAX: Final = 16
 """Specification blobs fetched at one time for all searches together."""
 
+BATCH_ROOTS_MAX: Final = 256
+"""Blobs asked for in one request: 8 KiB of names; a search wants a few hundred of several owners."""
+
+BATCH_BLOB_BYTES_MAX: Final = 64 * 1024
+"""Largest blob that is sent among others: specifications have a few KiB; larger ones come by themselves."""
+
+BATCH_BYTES_MAX: Final = 4 * MIB
+"""Bytes of blobs in one such answer, which is held in memory."""
+
+UNWRITTEN_BYTES_MAX: Final = 64 * MIB
+"""Fetched specifications that wait for the disk; beyond it they are used and not kept."""
+
 FETCH_SECONDS_MAX: Final = 60.0
 """Longest time for one specification blob; a search has its own, shorter deadline."""
 

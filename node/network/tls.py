@@ -149,10 +149,17 @@ class NodeClient:
             url, headers=headers, ssl=self._context, allow_redirects=False, proxy=self._proxy(url)
         )
 
-    def post(self, url: str, body: bytes) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    def post(
+        self, url: str, body: bytes, headers: dict[str, str] | None = None
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """Begin a POST of bytes; redirects are not followed."""
         return self._session.post(
-            url, data=body, ssl=self._context, allow_redirects=False, proxy=self._proxy(url)
+            url,
+            data=body,
+            headers=headers,
+            ssl=self._context,
+            allow_redirects=False,
+            proxy=self._proxy(url),
         )
 
     async def websocket(self, url: str, message_bytes_max: int) -> aiohttp.ClientWebSocketResponse:

@@ -273,24 +273,11 @@ class SearchService:
         """Return what could be had in time, by card hash: decoded, or as the blob that came."""
         known = {entry.hash: self._rkmes.get(entry.hash) for entry in entries}
         had: dict[bytes, Rkme | bytes] = {key: rkme for key, rkme in known.items() if rkme is not None}
-        unknown = {e.hash: e for e in entries if e.hash not in had}
-        held = await self._specifications.held({e.card.specification.root for e in unknown.values()})
-        tasks: dict[asyncio.Task[bytes], bytes] = {}
-        for key, entry in unknown.items():
-            if (blob := held.get(entry.card.specification.root)) is not None:
-                had[key] = blob
-            else:
-                tasks[asyncio.create_task(self._specifications.of(entry))] = key
-        if not tasks:
-            return had
-        done, late = await asyncio.wait(tasks, timeout=max(0.0, deadline - time.monotonic()))
-        for task in late:
-            task.cancel()
-        for task in done:
-            try:
-                had[tasks[task]] = task.result()
-            except SkerryError as error:
-                log.info("specification missing", card=tasks[task].hex(), error=str(error))
+        missing = [entry for entry in entries if entry.hash not in had]
+        blobs = await self._specifications.gather(missing, deadline)
+        for entry in missing:
+            if (blob := blobs.get(entry.card.specification.root)) is not None:
+                had[entry.hash] = blob
         return had
 
     def _convict(self, entry: Entry) -> None:

@@ -1,5 +1,7 @@
 """Blobs over HTTP, to whoever knows their name: ``GET /blob/NAME`` with ranges, ``GET /blob/NAME/leaves``.
 
+``POST /blobs`` sends many small ones together (see ``batches.py``).
+
 A blob is served when a live card of this node names it that the reader may see, and else it is *not there*:
 whether the store holds bytes that nobody published, or published for others, is nobody's business. The reader
 verifies; this side only reads files.
@@ -18,6 +20,7 @@ from skerry.node.api.problems import BadRequest
 from skerry.node.groups.sources import token_of
 from skerry.node.limits import BLOBS_SERVED_MAX
 
+from . import batches
 from .kernel import KernelSender
 from .pace import Pace
 from .sending import send_range
@@ -31,7 +34,7 @@ BINARY = "application/octet-stream"
 
 
 class BlobRoutes:
-    """The two routes of the public listener that serve blobs.
+    """The routes of the public listener that serve blobs.
 
     Parameters
     ----------
@@ -64,6 +67,7 @@ class BlobRoutes:
         application.on_cleanup.append(self._close)
         application.router.add_get("/blob/{name}", self._blob, allow_head=False)
         application.router.add_get("/blob/{name}/leaves", self._leaves, allow_head=False)
+        application.router.add_post("/blobs", self._many)
 
     async def _close(self, _: web.Application) -> None:
         self._kernel.close()
@@ -82,6 +86,24 @@ class BlobRoutes:
                 return await self._send(request, root, file)
         finally:
             self._serving -= 1
+
+    async def _many(self, request: web.Request) -> web.StreamResponse:
+        """Answer with those of some small blobs that the reader may have."""
+        roots = batches.asked_roots(await request.read())
+        if self._serving >= BLOBS_SERVED_MAX:
+            raise Unavailable("The node serves too many blobs now", code="E-UNAVAILABLE-FULL")
+        self._serving += 1
+        try:
+            allowed = {root: self._may_have(root, _token(request)) for root in roots}
+            # All are read in any case: how long "no" takes must not tell why.
+            found = await asyncio.to_thread(batches.read_pieces, self._blobs, allowed)
+            pieces = [(root, data) for root, data in found if allowed[root]]
+            await self._pace.take(sum(len(data) for _, data in pieces))
+        finally:
+            self._serving -= 1
+        for root, data in pieces:
+            self._on_served(request, root, len(data))
+        return web.Response(body=batches.joined(pieces), content_type=BINARY)
 
     async def _send(self, request: web.Request, root: bytes, file: BinaryIO) -> web.StreamResponse:
         """Answer with the asked-for range of a blob, or all of it."""

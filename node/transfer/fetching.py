@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
 import structlog
 
-from skerry.errors import NotFound, SkerryError, TransportError, Unavailable
+from skerry.errors import NotFound, SkerryError, StorageError, TransportError, Unavailable
 from skerry.node.limits import (
     CACHE_BYTES_MAX,
     DIAL_SECONDS_MAX,
@@ -30,6 +30,7 @@ from skerry.node.limits import (
     FETCH_SECONDS_MAX,
     FETCHES_CONCURRENT_MAX,
     PINNED_CLIENTS_MAX,
+    UNWRITTEN_BYTES_MAX,
 )
 from skerry.node.network.tls import NodeClient, node_client, reason
 from skerry.node.network.ways import DIRECT, Proxies, Way, of_source
@@ -37,10 +38,12 @@ from skerry.package.hashtree import HASH_BYTES, HashTree, leaf_count, verify_lea
 from skerry.package.limits import LEAF_BYTES
 from skerry.spec.limits import SPECIFICATION_BYTES_MAX
 
+from . import batches
 from .pace import UNLIMITED, Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from skerry.node.directory import Directory
     from skerry.node.network.ranges import Ranges
@@ -98,6 +101,10 @@ class SpecificationCache:
         self._on_fetched = on_fetched
         self._ranges = ranges
         self._running: dict[bytes, asyncio.Task[bytes]] = {}
+        self._unwritten: dict[bytes, bytes] = {}
+        """Verified blobs on their way to the cache."""
+        self._unwritten_bytes = 0
+        self._writing: asyncio.Task[None] | None = None
         self._used: OrderedDict[bytes, int] = OrderedDict(
             (root, cache.path(root).stat().st_size) for root in cache.roots()
         )
@@ -120,16 +127,59 @@ class SpecificationCache:
             )
         return await self.of(entry)
 
-    async def held(self, roots: Collection[bytes]) -> dict[bytes, bytes]:
+    async def held(self, roots: AbstractSet[bytes]) -> dict[bytes, bytes]:
         """Return those of some blobs that are here, by root: read together, since a search wants hundreds."""
-        found = await asyncio.to_thread(_read_all, (self._own, self._cache), roots)
+        found = {root: self._unwritten[root] for root in roots if root in self._unwritten}
+        found |= await asyncio.to_thread(_read_all, (self._own, self._cache), roots - found.keys())
         for root in self._used.keys() & found.keys():
             self._used.move_to_end(root)
         return found
 
+    async def gather(self, entries: Iterable[Entry], deadline: float) -> dict[bytes, bytes]:
+        """Return, by root, those specification blobs of cards that could be had before a deadline.
+
+        Each owner is asked at the same time: for all of its blobs at once, then for each that did not come.
+
+        Parameters
+        ----------
+        deadline
+            Monotonic seconds.
+        """
+        by_root = {entry.card.specification.root: entry for entry in entries}
+        found = await self.held(by_root.keys())
+        missing: defaultdict[tuple[bytes, bytes], list[Entry]] = defaultdict(list)
+        for root, entry in by_root.items():
+            if root not in found:
+                missing[min(entry.places)].append(entry)
+        if missing:
+            tasks = [asyncio.create_task(self._from_owner(part, found)) for part in missing.values()]
+            _, late = await asyncio.wait(tasks, timeout=max(0.0, deadline - time.monotonic()))
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return dict(found)
+
+    async def _from_owner(self, entries: Sequence[Entry], found: dict[bytes, bytes]) -> None:
+        """Fetch the blobs of cards that stand in one catalogue, and put them into `found` as they come."""
+        sizes = {entry.card.specification.root: entry.card.specification.size for entry in entries}
+        if len(sizes) > 1 and (sources := await self._reach(entries[0])):
+            async for root, data in self._fetcher.fetch_many(sizes, sources[0]):
+                found[root] = data
+                self._keep(root, data)
+        rest = [entry for entry in entries if entry.card.specification.root not in found]
+        await asyncio.gather(*(self._alone(entry, found) for entry in rest))
+
+    async def _alone(self, entry: Entry, found: dict[bytes, bytes]) -> None:
+        try:
+            found[entry.card.specification.root] = await self.of(entry)
+        except SkerryError as error:
+            log.info("specification missing", card=entry.hash.hex(), error=str(error))
+
     async def of(self, entry: Entry) -> bytes:
         """Return the specification blob of a card; the errors are those of :meth:`get`."""
         root = entry.card.specification.root
+        if root in self._unwritten:
+            return self._unwritten[root]
         for store in (self._own, self._cache):
             if store.exists(root):
                 if root in self._used:
@@ -142,10 +192,12 @@ class SpecificationCache:
         return await asyncio.shield(self._running[root])
 
     async def close(self) -> None:
-        """End all transfers."""
+        """End all transfers, and write what was fetched."""
         for task in self._running.values():
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
+        if self._writing is not None:
+            await self._writing
         await self._fetcher.close()
 
     async def _fetch(self, entry: Entry) -> bytes:
@@ -153,12 +205,34 @@ class SpecificationCache:
         data = await self._over_connections(entry)
         if data is None:
             data = await self._fetcher.fetch(blob.root, blob.size, await self._reach(entry))
-        await asyncio.to_thread(self._cache.put_bytes, data)
-        self._used[blob.root] = blob.size
-        self._used_bytes += blob.size
-        self._make_room()
-        self._on_fetched(blob.root, blob.size)
+        self._keep(blob.root, data)
         return data
+
+    def _keep(self, root: bytes, data: bytes) -> None:
+        """Have a verified blob in the cache soon: nobody waits for the disk to use it."""
+        self._on_fetched(root, len(data))
+        if root in self._used or root in self._unwritten or self._unwritten_bytes > UNWRITTEN_BYTES_MAX:
+            return
+        self._unwritten[root] = data
+        self._unwritten_bytes += len(data)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+
+    async def _write(self) -> None:
+        """Write what waits for the disk."""
+        while self._unwritten:
+            waiting = dict(self._unwritten)
+            try:
+                await asyncio.to_thread(_put_all, self._cache, waiting)
+            except StorageError as error:
+                log.warning("fetched specifications are not kept", error=str(error))
+            else:
+                self._used.update((root, len(data)) for root, data in waiting.items())
+                self._used_bytes += sum(map(len, waiting.values()))
+            for root, data in waiting.items():
+                del self._unwritten[root]
+                self._unwritten_bytes -= len(data)
+            self._make_room()
 
     async def _over_connections(self, entry: Entry) -> bytes | None:
         """Return the blob from a node that cannot be dialled, over a connection with it; None without one."""
@@ -212,6 +286,32 @@ class Fetcher:
             todo="Try again when its owner's node is reachable.",
             code="E-UNAVAILABLE-SPECIFICATION",
         )
+
+    async def fetch_many(
+        self, sizes: Mapping[bytes, int], source: Source
+    ) -> AsyncIterator[tuple[bytes, bytes]]:
+        """Yield (root, blob) of those of some small blobs that a node sends together.
+
+        Whatever goes wrong ends it: what did not come is fetched one by one, and the error told then.
+        """
+        way = of_source(source)
+        if source.prefix or not way.addresses or time.monotonic() < self._failed.get(way.addresses[0], 0.0):
+            return
+        url = f"https://{way.addresses[0]}/blobs"
+        for roots in batches.portions(sizes):
+            await self._pace.take(sum(sizes[root] for root in roots))
+            try:
+                async with self._slots:
+                    client = await self._client(way)
+                    async with client.post(url, b"".join(roots), bearer(source.token)) as response:
+                        _require_ok(response, url)
+                        async for piece in batches.pieces_of(response, roots):
+                            yield piece
+            except (aiohttp.ClientError, OSError, TimeoutError, EOFError, SkerryError) as error:
+                log.info("not sent together", url=url, error=reason(error))
+                if not isinstance(error, Unavailable):
+                    self._failed[way.addresses[0]] = time.monotonic() + FETCH_FAILURE_SECONDS
+                return
 
     async def close(self) -> None:
         """Close all connections."""
@@ -296,7 +396,12 @@ def _corrupt(url: str, why: str) -> TransportError:
     )
 
 
-def _read_all(stores: Sequence[BlobStore], roots: Collection[bytes]) -> dict[bytes, bytes]:
+def _put_all(cache: BlobStore, blobs: Mapping[bytes, bytes]) -> None:
+    for data in blobs.values():
+        cache.put_bytes(data)
+
+
+def _read_all(stores: Sequence[BlobStore], roots: Iterable[bytes]) -> dict[bytes, bytes]:
     read = ((root, store.read(root)) for root in roots for store in stores)
     return {root: data for root, data in read if data is not None}
 

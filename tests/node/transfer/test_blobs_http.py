@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from skerry.errors import Unavailable
 from skerry.node.api.problems import problems
 from skerry.node.folder import Folder
+from skerry.node.limits import BATCH_ROOTS_MAX
 from skerry.node.network.listening import address_of, bind, serving
 from skerry.node.network.tls import (
     PinnedClient,
@@ -155,3 +156,47 @@ async def test_a_dead_address_is_left_alone_for_a_while(tmp_path: Path) -> None:
         with pytest.raises(Unavailable, match="a moment ago"):
             await fetcher.fetch(b"r" * 32, 10, [source])
     await fetcher.close()
+
+
+# Many together.
+
+
+async def _many(source: Source, sizes: dict[bytes, int]) -> dict[bytes, bytes]:
+    fetcher = Fetcher()
+    try:
+        return {root: data async for root, data in fetcher.fetch_many(sizes, source)}
+    finally:
+        await fetcher.close()
+
+
+async def test_many_small_blobs_come_together_and_what_may_not_be_had_is_left_out(tmp_path: Path) -> None:
+    store = BlobStore(tmp_path / "blobs")
+    blobs = {store.put_bytes(bytes([n]) * (1000 + n)).root: bytes([n]) * (1000 + n) for n in range(40)}
+    large = store.put_bytes(CONTENT)
+    withheld, missing = next(iter(blobs)), b"m" * 32
+    sizes = {root: len(data) for root, data in blobs.items()} | {missing: 10, large.root: large.size}
+    async with serving_blobs(tmp_path / "node", store, lambda root, _: root != withheld) as source:
+        came = await _many(source, sizes)
+        pin = bytes.fromhex(source.certificate)
+        client = PinnedClient(client_context(), pin, aiohttp.ClientTimeout(total=10))
+        statuses = []
+        for body in (b"", b"x" * 33, b"x" * 32 * (BATCH_ROOTS_MAX + 1)):
+            async with client.post(f"https://{source.addresses[0]}/blobs", body) as response:
+                statuses.append(response.status)
+        await client.aclose()
+    del blobs[withheld]
+    assert came == blobs
+    assert statuses == [400, 400, 400]
+
+
+async def test_a_wrong_blob_among_many_ends_the_answer_and_is_not_taken(tmp_path: Path) -> None:
+    store = BlobStore(tmp_path / "blobs")
+    roots = [store.put_bytes(bytes([n]) * 1000).root for n in range(3)]
+    store.path(roots[1]).write_bytes(b"other bytes")
+    async with serving_blobs(tmp_path / "node", store) as source:
+        fetcher = Fetcher()
+        sizes = dict.fromkeys(roots, 1000)
+        came = [root async for root, _ in fetcher.fetch_many(sizes, source)]
+        again = [root async for root, _ in fetcher.fetch_many(sizes, source)]
+        await fetcher.close()
+    assert (came, again) == (roots[:1], [])
