@@ -118,8 +118,7 @@ def search_across(
     views = connection.get(f"/bridges?source={source}", api.Bridges).bridges
     if not views:
         return None
-    found = Across(answer)
-    unbridged = _unbridged(wanted)
+    there: list[tuple[api.Hit, Specification, list[api.BridgeView]]] = []
     for island in list(dict.fromkeys(view.target for view in views))[:BRIDGE_ISLANDS_MAX]:
         asked = replace(
             request,
@@ -135,9 +134,14 @@ def search_across(
         )
         specs = specifications(hits, max(0.0, deadline - time.monotonic()))
         across = [view for view in views if view.target == island]
-        for hit, spec in zip(hits, specs, strict=True):
-            if spec is not None and spec.rkme.island.id.hex() == island:
-                _compare(found, hit.answer, spec, across, wanted, unbridged)
+        there += [
+            (hit.answer, spec, across)
+            for hit, spec in zip(hits, specs, strict=True)
+            if spec is not None and spec.rkme.island.id.hex() == island
+        ]
+    found, unbridged = Across(answer), _unbridged(wanted) if there else {}
+    for hit, spec, across in there:
+        _compare(found, hit, spec, across, wanted, unbridged)
     _order(found, request.k)
     return found
 

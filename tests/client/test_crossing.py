@@ -91,7 +91,7 @@ def test_its_model_takes_the_searchers_own_columns(hits: Hits) -> None:
 
 
 def test_labels_let_a_bridge_stand_that_does_better_than_they_do_alone(searcher: Network) -> None:
-    hit = searcher.search(table(INCHES), few_labels())[0]
+    hit = searcher.search(table(INCHES), few_labels(), timeout=20)[0]
     assert hit.bridge is not None
     assert hit.bridge.unbridged_loss is not None
     assert hit.expected_loss is not None

@@ -59,7 +59,7 @@ def test_a_node_elsewhere_gets_sketch_island_and_filters_only(
     assert (said.pop("requirement"), said.pop("noise_mmd2")) == ("", None)
     assert said == {
         "text": "", "data": "", "task": "Classification", "library": "", "license": "MIT", "scenario": "",
-        "owner": "", "exclude_own": False, "k": 100, "mix_size": 0, "timeout_seconds": 5.0,
+        "owner": "", "island": "", "exclude_own": False, "k": 100, "mix_size": 0, "timeout_seconds": 5.0,
     }  # fmt: skip
     sent = bytes(recording.sent)
     decoded = b"".join(base64.b64decode(sketch[name]) for name in ("vector", "means", "spreads"))
