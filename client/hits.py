@@ -478,7 +478,8 @@ def summary(coverage: api.Coverage) -> str:
     text += (
         f"compared {coverage.compared} of {coverage.candidates} candidates among {coverage.cards} learnwares"
     )
-    return text + f" of {coverage.owners} owners"
+    text += f" of {coverage.owners} owners"
+    return f"{text}; {coverage.coming} more are on their way" if coverage.coming else text
 
 
 def _short(owner: str) -> str:

@@ -286,6 +286,7 @@ class Node:
             self._store,
             self._specifications,
             self._driver,
+            self._state.coming,
         )
 
     def _new_api(self) -> LocalApi:

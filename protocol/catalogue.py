@@ -402,7 +402,7 @@ def _root_of_shelf(shelf: Shelf) -> Branch:
 
 def verify_bucket_cards(
     branch: Branch, hashes: Sequence[bytes], cards: Sequence[bytes], owner: bytes, *, hashed: bool = False
-) -> list[Verified[Card]]:
+) -> list[Entry]:
     """Verify all cards of a bucket of a shelf against the hashes that :func:`verify_below` gave.
 
     Parameters
@@ -418,6 +418,11 @@ def verify_bucket_cards(
     hashed
         Whether the caller found the cards by hashes that it computed from their bytes itself.
 
+    Returns
+    -------
+    list of Entry
+        Where they stand, in the order of their ids.
+
     Raises
     ------
     RemoteProtocolError
@@ -430,16 +435,16 @@ def verify_bucket_cards(
         verify_card(raw, owner=owner, expected_hash=digest, known_hash=digest if hashed else None)
         for raw, digest in zip(cards, hashes, strict=True)
     ]
+    entries = [Entry(card.value.id, card.value.island, card.hash) for card in verified]
     before = b""
-    for card in verified:
-        card_id = card.value.id
-        misplaced = bucket_of(card_id, branch.k) != branch.index or card.value.island != branch.island
-        if misplaced or card_id <= before:
+    for card, entry in zip(verified, entries, strict=True):
+        misplaced = bucket_of(entry.id, branch.k) != branch.index or entry.island != branch.island
+        if misplaced or entry.id <= before:
             raise RemoteProtocolError(
                 Violation.TREE_INVALID, "a card out of its place", where=card.value.slug
             )
-        before = card_id
-    return verified
+        before = entry.id
+    return entries
 
 
 def verify_inclusion(raw: bytes, proof: Proof, head: Head) -> Verified[Card]:

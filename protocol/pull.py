@@ -94,6 +94,11 @@ class Pull:
         """Return whether everything is here."""
         return self._top_known and not self._open and not self._buckets
 
+    @property
+    def here(self) -> int:
+        """Return how many cards of the new catalogue are verified."""
+        return len(self._whole) + sum(branch.count for branch in self._kept)
+
     def requests(self) -> Iterator[tuple[RequestKey, TreeRequest | CardsRequest]]:
         """Yield what can be asked for now and is not under way; stop asking to stop."""
         top = (b"", TOP_LEVEL, 0)
@@ -258,9 +263,7 @@ class Pull:
         raw = [self.raw(digest) for digest in bucket.hashes]
         # Both are kept by hashes that were computed here, so that each card is hashed once.
         cards = verify_bucket_cards(bucket.branch, bucket.hashes, raw, self.head.value.owner, hashed=True)
-        island = bucket.branch.island
-        new = (card for card in cards if card.hash not in bucket.held)
-        self.entries.update((card.hash, Entry(card.value.id, island, card.hash)) for card in new)
+        self.entries.update((card.hash, card) for card in cards if card.hash not in bucket.held)
         self._whole.extend(bucket.hashes)
 
     def _held_below(self, branch: Branch) -> Iterator[bytes]:

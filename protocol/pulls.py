@@ -89,6 +89,11 @@ class Pulls:
     def __len__(self) -> int:
         return len(self._wanted)
 
+    def coming(self) -> int:
+        """Return how many cards the wanted catalogues still lack."""
+        pulls = [wanted.pull for wanted in self._wanted.values()]
+        return sum(max(0, pull.head.value.count - pull.here) for pull in pulls)
+
     def want(
         self, index: Index, held: Held, source: bytes | None, stash: dict[bytes, bytes] | None = None
     ) -> None:

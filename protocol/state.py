@@ -411,6 +411,10 @@ class State:
             **self._parts.publishing.queues(),
         }
 
+    def coming(self) -> int:
+        """Return how many cards heads promise that are still to be fetched."""
+        return self._parts.pulls.coming()
+
     def groups(self) -> Groups:
         """Return what is known of groups, and who may read what."""
         return self._parts.groups

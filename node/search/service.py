@@ -52,7 +52,7 @@ from .index import Entry
 from .islands import Islands
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from skerry.node.directory import Directory
     from skerry.node.driver import Driver
@@ -87,6 +87,8 @@ class SearchService:
         Where full specifications come from.
     driver
         Told of cards that do not follow from their specification.
+    coming
+        Returns how many cards are still on their way here.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class SearchService:
         store: Store,
         specifications: SpecificationCache,
         driver: Driver,
+        coming: Callable[[], int] = lambda: 0,
     ) -> None:
         self._owner = owner
         self._index = index
@@ -108,6 +111,7 @@ class SearchService:
         self._store = store
         self._specifications = specifications
         self._driver = driver
+        self._coming = coming
         self._slots = asyncio.Semaphore(SEARCH_CONCURRENT_MAX)
         self._waiting = 0
         self._rkmes = RkmeCache()
@@ -364,6 +368,7 @@ class SearchService:
             oldest_head_seconds=max(0.0, time.time() - min(issued)) if issued else 0.0,
             unreachable=[f"{self._directory.name(owner)} {owner.hex()}".strip() for owner in absent],
             owners_asked=len({entry.card.owner for entry in [*compared, *missing]}),
+            coming=self._coming(),
         )
 
 

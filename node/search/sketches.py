@@ -113,6 +113,7 @@ class Sketches:
         if self._index is None:
             from skerry.spec.index import SketchIndex
 
+            _import_for_searches()
             self._file = self._path.open("r+b" if self._path.exists() else "w+b")
             try:
                 self._index = SketchIndex(self._file)
@@ -161,6 +162,12 @@ class Sketches:
         for (version, island, _), cards in shelves.items():
             labels = [changes[key].row for key in cards]
             _add(index, version, island, cards, labels)
+
+
+def _import_for_searches() -> None:
+    """Import what the first search needs once there is something to find: in this thread nobody waits."""
+    import skerry.spec.mixing
+    import skerry.spec.ranking  # noqa: F401
 
 
 def _parts(positions: Rows) -> Iterator[Rows]:

@@ -64,6 +64,8 @@ class Coverage(msgspec.Struct, frozen=True):
     """Cards that passed the filters and stand on islands whose columns this node does not know yet."""
     owners_asked: int = 0
     """Owners whose specifications were needed; those that are not ``unreachable`` answered."""
+    coming: int = 0
+    """Cards that others announced and that are still on their way to this node."""
 
 
 class SketchView(msgspec.Struct, frozen=True):

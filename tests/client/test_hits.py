@@ -26,7 +26,7 @@ def card(name: str, owner: str) -> api.CardView:
 
 
 def hits_of(folder: Path, *cards: api.CardView) -> Hits:
-    coverage = api.Coverage(10, 5, 4, 3, 60.0, ["owner\x1b[2J"], owners_asked=3)
+    coverage = api.Coverage(10, 5, 4, 3, 60.0, ["owner\x1b[2J"], owners_asked=3, coming=7)
     found = [api.Hit(one, [], mmd2=0.1 * number, cosine=0.9) for number, one in enumerate(cards)]
     connection = Connection("http://127.0.0.1:1", "")
     return Hits(api.SearchAnswer(found, None, coverage), connection, Cache(folder))
@@ -57,6 +57,7 @@ def test_hits_are_a_sequence_that_says_what_it_covers(tmp_path: Path) -> None:
     assert [hit.owner for hit in hits[:2]] == ["lab (cccccccc)", "unnamed (cccccccc)"]
     said = "2 of 3 owners answered; not reached: owner�[2J; compared 4 of 5 candidates among 10 learnwares"
     assert said in repr(hits)
+    assert "; 7 more are on their way" in repr(hits)
 
 
 def test_without_a_recommendation_there_is_no_mix(tmp_path: Path) -> None:

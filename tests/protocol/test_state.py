@@ -287,6 +287,7 @@ def test_a_bad_bucket_is_refused_alone_and_the_rest_of_the_pull_kept_and_shown()
     part = delivered(kept, CardsChanged)
     assert [(change.complete, len(change.added)) for change in part] == [(False, len(hashes))]
     assert sorted(script.state.cards()) == sorted(by_hash[digest] for digest in hashes)
+    assert script.state.coming() == len(cards) - len(hashes)
     assert len(stored(kept, PutPendingCards)) == 1
     forged = Tree(bad.head, bad.island, bad.level, bad.index, bad.k, (), (bytes(32), *bad.leaves[1:]))
     assert "hash-wrong" in violations(script.say(liar, forged))
@@ -296,6 +297,7 @@ def test_a_bad_bucket_is_refused_alone_and_the_rest_of_the_pull_kept_and_shown()
     serve(script, honest, catalogue, cards, effects)  # type: ignore[arg-type]
     again = {h for item in sent(script.effects[start:], honest, CardsRequest) for h in item.hashes}
     assert not again & set(hashes)
+    assert script.state.coming() == 0
     assert sorted(script.state.cards()) == sorted(cards)
 
 
