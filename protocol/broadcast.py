@@ -5,7 +5,10 @@ Theory of operation, after Plumtree (Leitão, Pereira, Rodrigues, 2007). Each sc
 it to prune: the link becomes *lazy*, and only names of heads go over it, collected for ``LAZY_SECONDS``. Who
 hears of a head that does not come by itself within two round trips grafts: asks for it and makes the link
 eager again. So the eager links become a spanning tree, and the lazy ones mend it. One late link is no reason
-to change the tree (the threshold is corrosion's, since with many senders it would never settle).
+to change the tree (the threshold is corrosion's, since with many senders it would never settle): a graft
+whose head came by a push as well, before or after the answer, is taken back by a prune, and only who is
+rescued by one peer ``DUPLICATES_BEFORE_PRUNE`` times from being late is given up for it. Visits are lazy from
+the beginning: they end in seconds, and each would bring a copy of all that is published meanwhile.
 
 Rules of this file:
 
@@ -17,7 +20,7 @@ Rules of this file:
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from .context import Context
@@ -50,6 +53,8 @@ class Branch:
 
     eager: bool = True
     duplicates: int = 0
+    rescues: int = 0
+    """How often it brought, when asked, what a push brought too late."""
     queue: list[bytes] = field(default_factory=list)
     """Heads to be announced at the next LAZY timer."""
 
@@ -65,12 +70,18 @@ class Broadcast:
         """(scope, head id) -> (when, frame)."""
         self._announced: OrderedDict[bytes, list[tuple[bytes, bytes]]] = OrderedDict()
         """Head id -> who announced it, as (scope, peer)."""
+        self._grafted: OrderedDict[tuple[bytes, bytes], bytes] = OrderedDict()
+        """(scope, head id) -> the peer that was asked for it."""
         self._lazy_timer = False
+        self.visits: Collection[bytes] = ()
+        """Peers whose links will not last: no tree grows over them."""
 
     def connected(self, peer: bytes, scopes: Iterable[bytes]) -> None:
-        """Begin with an eager link in each tree."""
+        """Begin with an eager link in each tree, or on a visit with a lazy one."""
         for scope in scopes:
-            self._branches[scope, peer] = Branch()
+            branch = self._branches[scope, peer] = Branch()
+            if peer in self.visits:
+                self._prune(scope, peer, branch)
 
     def disconnected(self, peer: bytes) -> None:
         """Forget the link."""
@@ -111,7 +122,7 @@ class Broadcast:
         for (of, peer), branch in self._branches.items():
             if of != scope or peer == source:
                 continue
-            if branch.eager:
+            if branch.eager and peer not in self.visits:
                 self._context.send_frame(peer, frame)
                 pushed += 1
             elif len(branch.queue) < LAZY_QUEUE_MAX:
@@ -119,16 +130,33 @@ class Broadcast:
         self._set_lazy_timer()
         return pushed
 
-    def duplicate(self, scope: bytes, peer: bytes) -> None:
+    def duplicate(self, scope: bytes, peer: bytes, head: bytes) -> None:
         """Count news that was known; after a few the link becomes lazy."""
         branch = self._branches.get((scope, peer))
-        if branch is None or not branch.eager:
+        if branch is None or not branch.eager or self._was_late(scope, peer, head_id(head)):
             return
         branch.duplicates += 1
         if branch.duplicates >= DUPLICATES_BEFORE_PRUNE:
-            branch.eager = False
-            branch.duplicates = 0
-            self._context.send(peer, Prune(scope))
+            self._prune(scope, peer, branch)
+
+    def _was_late(self, scope: bytes, peer: bytes, head: bytes) -> bool:
+        """Take a graft back when the head came by a push as well; return whether it was for one."""
+        asked = self._grafted.pop((scope, head), None)
+        branch = None if asked is None else self._branches.get((scope, asked))
+        if asked is None or branch is None or not branch.eager:
+            return False
+        branch.rescues += asked != peer
+        if branch.rescues >= DUPLICATES_BEFORE_PRUNE:
+            branch.rescues = 0
+            self._prune(scope, peer, self._branches[scope, peer])
+        else:
+            self._prune(scope, asked, branch)
+        return True
+
+    def _prune(self, scope: bytes, peer: bytes, branch: Branch) -> None:
+        branch.eager = False
+        branch.duplicates = 0
+        self._context.send(peer, Prune(scope))
 
     def fresh(self, scope: bytes, peer: bytes) -> None:
         """Note that news came first over this link: it belongs to the tree."""
@@ -161,7 +189,7 @@ class Broadcast:
             return
         for head in map(head_id, heads):
             if head not in self._announced:
-                round_trip = source.round_trip if source.round_trip is not None else GRAFT_SECONDS_MIN
+                round_trip = source.round_trip or 0.0
                 seconds = min(max(2 * round_trip, GRAFT_SECONDS_MIN), GRAFT_SECONDS_MAX)
                 self._context.timer(TimerKind.GRAFT, seconds * self._context.stretch, head)
             places = self._announced.setdefault(head, [])
@@ -177,6 +205,9 @@ class Broadcast:
             scope, peer = waiting.pop(0)
             branch = self._branches.get((scope, peer))
             if branch is not None and self._context.request(peer, (GRAFT, head), Graft(scope, head)):
+                self._grafted.pop((scope, head), None)
+                if not branch.eager:
+                    self._grafted[scope, head] = peer
                 branch.eager = True
                 branch.duplicates = 0
                 self._context.timer(TimerKind.GRAFT, GRAFT_SECONDS_MAX * self._context.stretch, head)
@@ -209,6 +240,8 @@ class Broadcast:
         oldest = self._context.now - PUSHED_FRAMES_SECONDS
         while self._pushed and next(iter(self._pushed.values()))[0] < oldest:
             self._pushed.popitem(last=False)
+        while len(self._grafted) > PUSHED_FRAMES_MAX:
+            self._grafted.popitem(last=False)
 
     def queues(self) -> dict[str, int]:
         """Return how much waits, by queue."""

@@ -98,6 +98,7 @@ class Conversation:
         self.groups: Groups = Groups(context, self.owners, self.broadcast, self.indexes, hooks)
         self.tokens: Tokens = Tokens(context, self.owners, self._shares_a_group)
         self.membership.is_companion = self.groups.is_member
+        self.broadcast.visits = self.membership.visiting
         self.quota: Quota = Quota(context, self.groups.is_member)
         self.pulls: Pulls = Pulls(context, self._became_whole, self._shares, self.quota.allows)
         self.reports: Reports = Reports(context, self.indexes, self._spread)
@@ -365,7 +366,7 @@ class Conversation:
         new = outcome in (Outcome.NEW, Outcome.DISPUTED)
         if outcome is Outcome.SAME:
             self.broadcast.heard(peer, index.scope, (envelope.hash,))
-            self.broadcast.duplicate(index.scope, peer)
+            self.broadcast.duplicate(index.scope, peer, envelope.hash)
         elif new:
             self.context.peers[peer].score.was_useful(self.context.now)
             self.broadcast.fresh(index.scope, peer)

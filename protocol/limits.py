@@ -523,9 +523,10 @@ LAZY_SECONDS = 0.1
 LAZY_QUEUE_MAX = 1000
 """Announcements that wait for one peer."""
 
-GRAFT_SECONDS_MIN = 0.15
+GRAFT_SECONDS_MIN = 0.3
 GRAFT_SECONDS_MAX = 3.0
-"""Bounds of the time that an announced head has to come by itself, otherwise two round trips."""
+"""Bounds of the time that an announced head has to come by itself, otherwise two round trips. One segment
+lost (200 ms) on the way of a push is no reason to ask for it elsewhere."""
 
 ANNOUNCED_MAX = 4096
 """Announced heads that are waited for."""

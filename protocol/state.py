@@ -250,8 +250,8 @@ class State:
         score = Score(context.config.score, context.now)
         peer = Peer(event.peer, trust.owner, event.outbound, context.now, score, record.value.addresses)
         context.peers[event.peer] = peer
-        self._parts.broadcast.connected(event.peer, self._parts.scopes_of(event.peer))
         self._parts.membership.connected(event.peer, outbound=event.outbound)
+        self._parts.broadcast.connected(event.peer, self._parts.scopes_of(event.peer))
         self._parts.membership.admit(record, event.peer)
         self._parts.membership.offer_fresh(event.peer)
         self._parts.groups.connected(event.peer, event.session)
