@@ -2,14 +2,15 @@
 
 Fitting fifty specifications to thousands of messages each takes minutes, and nothing of it depends on what
 is done with them. With a folder the rows of all messages and every specification are kept there, by the hash
-of the texts, as soon as they are made: a run that was ended goes on where it was. Throw the folder away when
-extractors or fits have changed.
+of the texts, and the figures of each draw, as soon as they are made: a run that was ended goes on where it
+was. Throw the folder away when extractors or fits have changed, and its ``*.json`` when reusers have.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,15 @@ class Kept:
         if not path.exists():
             path.write_bytes(fit_text(texts, extractor=self._extractor).to_bytes())
         return Rkme.from_bytes(path.read_bytes())
+
+    def figures(self, name: str, measure: Callable[[], Any]) -> Any:
+        """Return figures that can be written as JSON, measured unless they are kept under this name."""
+        if self._folder is None:
+            return measure()
+        path = self._folder / f"{name}.json"
+        if not path.exists():
+            path.write_text(json.dumps(measure()), encoding="utf-8")
+        return json.loads(path.read_text(encoding="utf-8"))
 
     def _remember(self, path: Path, corpus: Corpus) -> None:
         """Put the rows of all messages into the extractor's memory, from the file or to it."""

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
 
 from bench._kinds_corpus import Bayes, Corpus, Kept
 from bench._kinds_market import COMBINATIONS, HITS, Combination, Searcher, ranked, served
@@ -53,11 +52,13 @@ def rows(options: argparse.Namespace) -> list[Row]:
     searchers = [searcher(corpus, kept, pair) for pair in itertools.combinations(TOPICS, 2)]
     owners, draws = (1, 1) if options.quick else (OWNERS_A_TRIPLE, options.draws)
     found, labelled = [], []
-    for draw in range(draws):
-        market = drawn(corpus, kept, owners, options.seed + draw)
-        found.append(served(market, searchers, TEXT_COMBINATIONS))
-        counts = (100,) if options.quick else CURVE if draw == 0 else tuple(AUTO_GOALS)
-        labelled.append(with_labels(corpus, market, searchers, counts, options.seed + draw))
+    for seed in range(options.seed, options.seed + draws):
+        market = drawn(corpus, kept, owners, seed)
+        name = f"{len(corpus.texts)}-{owners}-{seed}"
+        found.append(kept.figures(f"served-{name}", partial(served, market, searchers, TEXT_COMBINATIONS)))
+        counts = (100,) if options.quick else CURVE
+        measure = partial(with_labels, corpus, market, searchers, counts, seed)
+        labelled.append(kept.figures(f"labels-{name}", measure))
     params = {"owners": 10 * owners, "searchers": len(searchers), "draws": draws, "hits": HITS}
     rows = [*_unlabelled(found, params), *_labelled(labelled)]
     # An eighth of the messages is another scenario, with other figures.
@@ -122,20 +123,15 @@ def _row(
     )
 
 
-@dataclass
-class Labels:
-    """What labels add in one market, by their number: accuracies, one a searcher, and what was chosen."""
-
-    auto: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
-    scratch: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
-    chosen: set[str] = field(default_factory=set)
-
-
 def with_labels(
     corpus: Corpus, market: list[Learnware], searchers: list[Searcher], counts: tuple[int, ...], seed: int
-) -> Labels:
-    """Return what labels add: AutoReuse on the ten nearest, and training from scratch."""
-    found = Labels()
+) -> list[dict[str, Any]]:
+    """Return what labels add in one market, one entry a searcher and number of labels.
+
+    Each has the accuracy of training from ``scratch`` and, for some numbers, that of AutoReuse on the ten
+    nearest (``auto``) and what it ``chose``.
+    """
+    found: list[dict[str, Any]] = []
     for number, topics in enumerate(itertools.combinations(TOPICS, 2)):
         one = searchers[number]
         nearest = [market[index] for index in ranked(one, market).indices[:HITS]]
@@ -143,7 +139,7 @@ def with_labels(
         for count in counts:
             texts = [corpus.texts[place] for place in pool[:count]]
             labels = corpus.labels[pool[:count]]
-            found.scratch[count].append(_from_scratch(texts, labels, one))
+            entry = {"labels": count, "scratch": _from_scratch(texts, labels, one)}
             if count in AUTO_GOALS:
                 reuser = AutoReuse(
                     nearest,
@@ -152,55 +148,56 @@ def with_labels(
                     budget_seconds=BUDGET_SECONDS,
                 )
                 reuser.fit(texts, labels)
-                found.auto[count].append(reuser.score(one.rows, one.truth))
-                found.chosen.add(reuser.report_["chosen"])
+                entry |= {"auto": reuser.score(one.rows, one.truth), "chose": reuser.report_["chosen"]}
+            found.append(entry)
     return found
 
 
 def _from_scratch(texts: list[str], labels: np.ndarray, one: Searcher) -> float:
     """Return the accuracy of the better of two models trained on the labels alone."""
     vectoriser = TfidfVectorizer(stop_words="english", sublinear_tf=True)
-    models = (MultinomialNB(alpha=0.1), LogisticRegression(C=100, max_iter=200))
+    models = (MultinomialNB(alpha=0.1), LinearSVC())
     trained = [make_pipeline(vectoriser, model).fit(texts, labels) for model in models]
     return max(float(model.score(one.rows, one.truth)) for model in trained)
 
 
-def _labelled(draws: list[Labels]) -> list[Row]:
-    """Return the rows of all draws; the curve is that of the draws that have it."""
-    chosen = " ".join(sorted(set().union(*(one.chosen for one in draws))))
-    own = {
-        count: float(np.mean([value for one in draws for value in one.scratch[count]]))
-        for count in draws[0].scratch
-    }
-    auto = {count: np.array([one.auto[count] for one in draws]) for count in draws[0].auto}
+def _labelled(draws: list[list[dict[str, Any]]]) -> list[Row]:
+    """Return the rows of what labels add, means over all draws and searchers."""
+    entries = [entry for draw in draws for entry in draw]
+    counts = sorted({entry["labels"] for entry in entries})
+    own = {count: _mean(entries, count, "scratch") for count in counts}
+    auto = {count: _mean(entries, count, "auto") for count in counts if count in AUTO_GOALS}
     found = [
         Row(
             "newsgroups_auto",
-            float(values.mean()),
+            value,
             "accuracy",
-            {"labels": count, "draws": len(draws), "chosen": chosen},
+            {"labels": count, "draws": len(draws), "chosen": _chosen(entries, count)},
             peer="training from scratch",
             peer_value=own[count],
             goal=f">= {AUTO_GOALS[count]}",
-            note=f"sd over draws {values.mean(axis=1).std():.4f}",
+            note=f"sd over draws {np.std([_mean(draw, count, 'auto') for draw in draws]):.4f}",
         )
-        for count, values in auto.items()
+        for count, value in auto.items()
     ]
+    params = {"draws": len(draws)}
     found += [
-        Row(
-            "newsgroups_scratch",
-            value,
-            "accuracy",
-            {"labels": count, "draws": sum(count in one.scratch for one in draws)},
-        )
+        Row("newsgroups_scratch", value, "accuracy", {"labels": count, **params})
         for count, value in own.items()
     ]
-    reached = float(auto[100].mean())
-    enough = [count for count, value in own.items() if value >= reached]
+    enough = [count for count, value in own.items() if value >= auto[100]]
     note = (
-        f"first count at which training from scratch has {reached:.3f}"
+        f"first count at which training from scratch has {auto[100]:.3f}"
         if enough
-        else f"training from scratch never has {reached:.3f}: a lower bound"
+        else f"training from scratch never has {auto[100]:.3f}: a lower bound"
     )
     saved = (min(enough) if enough else max(own)) - 100
     return [*found, Row("newsgroups_labels_saved", float(saved), "labels", {"labels": 100}, note=note)]
+
+
+def _mean(entries: list[dict[str, Any]], count: int, what: str) -> float:
+    return float(np.mean([entry[what] for entry in entries if entry["labels"] == count]))
+
+
+def _chosen(entries: list[dict[str, Any]], count: int) -> str:
+    return " ".join(sorted({entry["chose"] for entry in entries if entry["labels"] == count}))

@@ -5,7 +5,7 @@
 ``--newsgroups`` is a folder with the 20 newsgroups in the split by date as ``train.parquet`` and
 ``test.parquet`` (columns ``group``, ``label``, ``text``), ``--images`` an npz file with ``x`` (n, ...) and
 ``y`` (n,), ``--air`` the Parquet file of twelve air-quality stations. With ``--features FOLDER`` rows of
-texts are kept there between runs, by the hash of the text.
+texts, specifications and figures are kept there: a run that was ended goes on where it was.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--newsgroups", type=Path, help="folder of the 20 newsgroups")
     parser.add_argument("--images", type=Path, help="npz file of labelled images")
     parser.add_argument("--air", type=Path, help="Parquet file of twelve air-quality stations")
-    parser.add_argument("--features", type=Path, help="folder where the rows of texts are kept")
+    parser.add_argument("--features", type=Path, help="folder where what was computed is kept")
     parser.add_argument("--draws", type=int, default=3, help="markets that are drawn (default 3)")
     options = parser.parse_args()
     for name in options.only or PARTS:

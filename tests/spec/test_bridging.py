@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skerry.errors import SpecificationError
-from skerry.spec import Column, Rkme, align, bridge, fit_table, mmd2
+from skerry.spec import Column, Match, Rkme, align, align_across, bridge, bridge_of, fit_table, mmd2
 from skerry.spec.rkme import Floats
 
 
@@ -90,6 +90,19 @@ def test_align_projects_both_to_what_they_share() -> None:
     np.testing.assert_allclose(second.marginals.location[1], OWNER.marginals.location[0] + 273.15)
     np.testing.assert_allclose(second.marginals.spread[0], OWNER.marginals.spread[1] / 100)
     assert mmd2(first, second) < 0.01
+
+
+def test_what_a_bridge_joins_is_compared_in_the_requirements_units() -> None:
+    rows = weather(1)
+    requirement = fit_table(np.column_stack([rows[:, 1] / 100, rows[:, 0] * 1.8 + 32]), columns=["rh", "F"])
+    matches = [Match(0, 1, 100.0, 0.0, 0.9), Match(1, 0, 1 / 1.8, -32 / 1.8, 0.8)]
+    found = bridge_of(OWNER, requirement.columns or (), matches)
+    first, second = align_across(requirement, OWNER, found)
+    assert first.columns == second.columns == (Column("rh"), Column("F"))
+    np.testing.assert_allclose(second.marginals.location[1], OWNER.marginals.location[0] * 1.8 + 32)
+    assert mmd2(first, second) < 0.01
+    with pytest.raises(SpecificationError, match="do not have"):
+        align_across(fit_table(rows[:, :1]), OWNER, found)
 
 
 def test_equal_islands_need_no_bridge() -> None:

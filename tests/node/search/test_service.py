@@ -253,6 +253,19 @@ async def test_filters_take_any_case(market: Market) -> None:
     assert await found(exclude_own="yes") == []
 
 
+async def test_the_far_end_of_a_bridge_is_an_island_to_filter_by(market: Market) -> None:
+    rng = np.random.default_rng(28)
+    here = small_rkme(rng, 0.0)
+    columns = tuple(Column(str(number)) for number in range(here.dimension))
+    there = Rkme(here.points, here.weights, Island("table", columns, here.dimension))
+    market.add({"here": here})
+    market.add({"there": there})
+    found = await market.service.search(request(island=there.island.id.hex()))
+    assert [hit.card.slug for hit in found.hits] == ["there"]
+    nowhere = await market.service.search(request(island="00" * 32))
+    assert nowhere.hits == []
+
+
 async def test_a_report_is_judged_by_recomputation(market: Market) -> None:
     rng = np.random.default_rng(27)
     truth, claim = small_rkme(rng, 50.0), small_rkme(rng, 0.0)
