@@ -53,7 +53,7 @@ def rows(options: argparse.Namespace) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="skerry-bench-") as name:
         folder = Path(name)
         rng = np.random.default_rng(options.seed)
-        market = write_market(Folder(folder / "node"), rng, cards, owners_folder=folder / "owners")
+        market, _ = write_market(Folder(folder / "node"), rng, cards, owners_folder=folder / "owners")
         node = NodeProcess(folder / "node", "Searcher")
         try:
             node.begin()

@@ -18,12 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench._synthetic import Market, cards_of, catalogue_of, write_blobs, write_market
+from bench._synthetic import Market, Template, cards_of, catalogue_of, write_blobs, write_market
 from bench.report import Row
 from skerry.node.folder import Folder
 from skerry.node.keys import initialise
 from skerry.node.storage.store import Store
 from skerry.protocol.api import SearchAnswer
+from skerry.spec import Rkme
 from tests.node.processes import NodeProcess
 
 QUERIES = 20
@@ -62,19 +63,20 @@ def _idle(folder: Path) -> Row:
 def _large(folder: Path, rng: np.random.Generator, cards: int) -> list[Row]:
     root = folder / "large"
     begun = time.process_time()
-    market = write_market(Folder(root), rng, cards, owners_folder=folder / "owners")
+    owners = folder / "owners"
+    _, asked = write_market(Folder(root), rng, cards, owners_folder=owners, queries=QUERIES + 1)
     print(f"{cards} cards made in {time.process_time() - begun:.0f} CPU s", file=sys.stderr)
     node, params = NodeProcess(root, "Searcher"), {"cards": cards}
     name = "1m" if cards == 1_000_000 else str(cards)
     try:
         _start(node)  # makes the file of sketches, as a node does while cards come in
-        _wait_for_sketches(node, market)
+        _wait_for_sketches(node, asked[0])
         node.stop()
         seconds = _start(node)
         start_cpu = _cpu_seconds(node)
-        first = _search_seconds(node, market)
+        first = _search_seconds(node, asked[0])
         spent = _cpu_seconds(node)
-        times = [_search_seconds(node, market) for _ in range(QUERIES)]
+        times = [_search_seconds(node, one) for one in asked[1:]]
         cpu = (_cpu_seconds(node) - spent) / QUERIES
         words = [_words_seconds(node, text) for text in ("kidney traffic", "kidnye trafic")]
         note = f"first {1000 * first:.0f} ms, {1000 * cpu:.0f} CPU ms each"
@@ -88,12 +90,12 @@ def _large(folder: Path, rng: np.random.Generator, cards: int) -> list[Row]:
         node.kill()
 
 
-def _wait_for_sketches(node: NodeProcess, market: Market) -> None:
+def _wait_for_sketches(node: NodeProcess, asked: Rkme) -> None:
     """Search until an answer comes: before it, the node makes the sketches of all cards."""
     deadline = time.monotonic() + SKETCHES_SECONDS_MAX
     while True:
         try:
-            node.search(requirement=market.rkme().to_bytes(), timeout_seconds=60.0)
+            node.search(requirement=asked.to_bytes(), timeout_seconds=60.0)
         except TimeoutError:
             if time.monotonic() > deadline:
                 raise
@@ -107,9 +109,10 @@ def _five_owners(folder: Path, rng: np.random.Generator) -> Row:
     searcher = NodeProcess(folder / "asking", "Asking")
     searcher.init()
     market = Market(rng, spread=0.3)
+    templates = [market.template() for _ in range(OWNERS * OWNER_CARDS)]
     try:
         for at, owner in enumerate(owners):
-            _write_owner(owner, market, at * OWNER_CARDS)
+            _write_owner(owner, templates, range(at * OWNER_CARDS, (at + 1) * OWNER_CARDS))
             owner.start(bootstrap=(owners[0].bootstrap,) if at else ())
         searcher.start(bootstrap=tuple(owner.bootstrap for owner in owners))
         deadline = time.monotonic() + 60
@@ -173,11 +176,12 @@ def _write_network(owners: Sequence[NodeProcess], market: Market, cards: int) ->
     keyrings = [initialise(Folder(owner.folder), owner.name) for owner in owners]
     first, *others = (Folder(owner.folder) for owner in owners)
     count = cards // len(owners)
+    templates = [market.template() for _ in range(OWNER_SPECIFICATIONS_MAX)]
     store = Store(first.database)
     for at, (owner, keyring) in enumerate(zip(owners, keyrings, strict=True)):
-        blobs = Folder(owner.folder).blobs
-        specifications = write_blobs(blobs, market, min(count, OWNER_SPECIFICATIONS_MAX))
-        raws = tuple(cards_of(market, specifications, keyring.owner, at * count, count))
+        numbers = range(at * count, (at + 1) * count)
+        write_blobs(Folder(owner.folder).blobs, (template.blob_of(0) for template in templates))
+        raws = tuple(cards_of(templates, keyring.owner, numbers, shared=True))
         store.write_now(catalogue_of(keyring, raws))
     store.take_in_all_words()
     store.close()
@@ -185,13 +189,12 @@ def _write_network(owners: Sequence[NodeProcess], market: Market, cards: int) ->
         shutil.copyfile(first.database, other.database)
 
 
-def _write_owner(owner: NodeProcess, market: Market, first: int, cards: int = OWNER_CARDS) -> None:
+def _write_owner(owner: NodeProcess, templates: Sequence[Template], numbers: range) -> None:
     folder = Folder(owner.folder)
     keyring = initialise(folder, owner.name)
-    specifications = write_blobs(folder.blobs, market, min(cards, OWNER_SPECIFICATIONS_MAX))
+    write_blobs(folder.blobs, (templates[number].blob_of(number) for number in numbers))
     store = Store(folder.database)
-    raws = tuple(cards_of(market, specifications, keyring.owner, first, cards))
-    store.write_now(catalogue_of(keyring, raws))
+    store.write_now(catalogue_of(keyring, tuple(cards_of(templates, keyring.owner, numbers))))
     store.close()
 
 
@@ -204,10 +207,10 @@ def _start(node: NodeProcess) -> float:
     return time.perf_counter() - begun
 
 
-def _search_seconds(node: NodeProcess, market: Market) -> float:
-    asked = market.rkme().to_bytes()
+def _search_seconds(node: NodeProcess, asked: Rkme) -> float:
+    requirement = asked.to_bytes()
     begun = time.perf_counter()
-    answer: SearchAnswer = node.search(requirement=asked, timeout_seconds=60.0)
+    answer: SearchAnswer = node.search(requirement=requirement, timeout_seconds=60.0)
     seconds = time.perf_counter() - begun
     if not answer.hits or answer.coverage.unreachable:
         raise RuntimeError(f"not a whole answer: {answer.coverage}")

@@ -105,10 +105,10 @@ class SpecificationCache:
         """Verified blobs on their way to the cache."""
         self._unwritten_bytes = 0
         self._writing: asyncio.Task[None] | None = None
-        self._used: OrderedDict[bytes, int] = OrderedDict(
-            (root, cache.path(root).stat().st_size) for root in cache.roots()
-        )
-        self._used_bytes = sum(self._used.values())
+        self._used: OrderedDict[bytes, int] = OrderedDict()
+        """Size of each blob in the cache, by last use; those from before the start once one is written."""
+        self._used_bytes = 0
+        self._counted = False
 
     async def get(self, root: bytes) -> bytes:
         """Return the specification blob with this root.
@@ -220,6 +220,12 @@ class SpecificationCache:
 
     async def _write(self) -> None:
         """Write what waits for the disk."""
+        if not self._counted:
+            self._counted = True
+            for root, size in (await asyncio.to_thread(_sizes, self._cache)).items():
+                self._used[root] = size
+                self._used.move_to_end(root, last=False)
+            self._used_bytes = sum(self._used.values())
         while self._unwritten:
             waiting = dict(self._unwritten)
             try:
@@ -227,8 +233,9 @@ class SpecificationCache:
             except StorageError as error:
                 log.warning("fetched specifications are not kept", error=str(error))
             else:
-                self._used.update((root, len(data)) for root, data in waiting.items())
-                self._used_bytes += sum(map(len, waiting.values()))
+                new = {root: len(data) for root, data in waiting.items() if root not in self._used}
+                self._used.update(new)
+                self._used_bytes += sum(new.values())
             for root, data in waiting.items():
                 del self._unwritten[root]
                 self._unwritten_bytes -= len(data)
@@ -394,6 +401,11 @@ def _corrupt(url: str, why: str) -> TransportError:
     return TransportError(
         "What a node sent is not what it should be", where=url, why=why, code="E-TRANSPORT-CORRUPT"
     )
+
+
+def _sizes(cache: BlobStore) -> dict[bytes, int]:
+    """Return the size of each blob in the cache; of up to 100,000, so that no start waits for it."""
+    return {root: cache.path(root).stat().st_size for root in cache.roots()}
 
 
 def _put_all(cache: BlobStore, blobs: Mapping[bytes, bytes]) -> None:
