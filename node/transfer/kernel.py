@@ -84,10 +84,10 @@ class KernelSender:
         with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as target:
             while start < stop:
                 pace.check()
-                _still_open(transport)
                 if start == booked:
                     booked += pace.turn(min(SEND_THREAD_TURN_BYTES, stop - start))
                     await pace.take(booked - start)
+                _still_open(transport)
                 start += await self._by_thread(transport, target, source, start, booked - start, pace)
                 size = min(SEND_TURN_BYTES, booked - start)
                 if size:
@@ -124,7 +124,7 @@ class KernelSender:
             if not sending.done():
                 with suppress(OSError):
                     target.shutdown(socket.SHUT_RDWR)
-            elif reading:
+            elif reading and not transport.is_closing():
                 transport.resume_reading()
         return sending.result()
 
