@@ -13,7 +13,10 @@ Rules of this file:
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +72,19 @@ class Cache:
     def __init__(self, folder: Path | str | None = None) -> None:
         self.folder: Path = cache_folder(folder)
         self.blobs: BlobStore = BlobStore(self.folder / "blobs")
+
+    def secret(self) -> bytes:
+        """Return 32 bytes that stay here, made when they are first needed."""
+        path = self.folder / "secret"
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            # Only its owner can read a temporary file; another process may link its own first.
+            with tempfile.NamedTemporaryFile(dir=self.folder) as file:
+                file.write(secrets.token_bytes(32))
+                file.flush()
+                with contextlib.suppress(FileExistsError):
+                    os.link(file.name, path)
+        return path.read_bytes()
 
     def remember(self, hit: api.Hit) -> None:
         """Note that this learnware's package is here."""

@@ -73,6 +73,7 @@ class SearchOptions(TypedDict, total=False):
     mix_size: int
     timeout: float
     allow_small: bool
+    noise: float
 
 
 class Network:
@@ -116,6 +117,7 @@ class Network:
         mix_size: int = 5,
         timeout: float = 5.0,
         allow_small: bool = False,
+        noise: float = 0.0,
     ) -> Hits:
         """Find learnwares for data, for words, or for both.
 
@@ -152,6 +154,9 @@ class Network:
             Seconds that the search may take; what is there by then is the answer, and its coverage says so.
         allow_small
             Describe fewer than 50 rows to a node elsewhere, which may give the rows away.
+        noise
+            Random errors of the sketch for a node elsewhere, 0 to 0.5 of its numbers' range: 0.05 blurs
+            single rows and seldom changes who is found. What was found is compared exactly all the same.
 
         Raises
         ------
@@ -184,7 +189,8 @@ class Network:
             **(where or {}),
         )
         if wanted is not None and not self.is_local:
-            sketch = wanted.sketch(allow_small=allow_small)
+            secret = self.cache.secret() if noise else b""
+            sketch = wanted.sketch(allow_small=allow_small, noise=noise, secret=secret)
             answer = self._search_elsewhere(request, sketch, wanted)
         else:
             answer = self._connection.post("/search", request, api.SearchAnswer, extra_seconds=timeout)

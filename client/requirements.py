@@ -9,6 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -69,18 +70,25 @@ class Requirement:
     rows: int | None = None
     labelled: LabelledRows | None = None
 
-    def sketch(self, *, allow_small: bool = False) -> api.SketchView:
+    def sketch(self, *, allow_small: bool = False, noise: float = 0.0, secret: bytes = b"") -> api.SketchView:
         """Return what a node elsewhere may see: the sketch and the island's id.
 
         Parameters
         ----------
         allow_small
             Send it however few rows it was made of.
+        noise
+            Random errors to add; see :func:`skerry.spec.noisy_sketch`.
+        secret
+            Decides the errors together with the sketch: the same rows get the same ones, so that asking again
+            and again does not average them out.
 
         Raises
         ------
         Refused
             ``E-SEARCH-SMALL``: of fewer than 50 rows, a sketch may give rows away.
+        SpecificationError
+            `noise` is outside its range.
         """
         if not allow_small and self.rows is not None and self.rows < REMOTE_ROWS_MIN:
             raise Refused(
@@ -91,9 +99,13 @@ class Requirement:
                 "allow_small=True if the rows are no secret",
                 code="E-SEARCH-SMALL",
             )
-        from skerry.spec import sketch_of
+        from skerry.spec import noisy_sketch, sketch_of
 
-        version, vector, means, spreads = sketch_of(self.rkme).to_bytes()
+        sketch = sketch_of(self.rkme)
+        if noise:
+            seed = hashlib.sha256(b"".join([secret, *sketch.to_bytes()[1:]])).digest()
+            sketch = noisy_sketch(sketch, noise, np.random.default_rng(list(seed)))
+        version, vector, means, spreads = sketch.to_bytes()
         return api.SketchView(self.rkme.island.id.hex(), version, vector, means, spreads)
 
 

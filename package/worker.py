@@ -16,6 +16,7 @@ Rules:
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
@@ -40,6 +41,7 @@ from .sandbox import LEVELS, UNCONFINED, Level, advice, plans
 
 _PROBABILITY_TOLERANCE: Final = 1e-3
 """Single precision sums of 65,536 probabilities stay within it."""
+_MISSING_MODULE: Final = re.compile(r"ModuleNotFoundError: No module named '([\w.]{1,100})'\s*$")
 
 
 class Worker:
@@ -281,9 +283,12 @@ class Worker:
     def _raise_model_error(self, message: Message) -> None:
         if message.header.get("ok") is not True:
             text = str(message.header.get("error", ""))[-limits.ERROR_CHARACTERS_MAX :]
+            where = f"{self.package.name}, {self.package.lane} lane"
+            if missing := _MISSING_MODULE.search(text):
+                raise _import_error(where, missing[1])
             raise SandboxError(
                 "The model raised an error",
-                where=self.package.name,
+                where=where,
                 why=text.strip() or "it did not say which",
                 todo="Check the input's columns and types against the learnware's card",
                 code="E-SANDBOX-MODEL",
@@ -334,6 +339,16 @@ def _input_error(why: str) -> SpecificationError:
         why=why,
         todo="Give a table of numbers, or a list of strings",
         code="E-SANDBOX-INPUT",
+    )
+
+
+def _import_error(where: str, module: str) -> SandboxError:
+    return SandboxError(
+        "The package imports a library that is not there",
+        where=where,
+        why=f"no module named {module}",
+        todo="Install it here, or tell the owner to name it in the package's requirements.txt",
+        code="E-SANDBOX-IMPORT",
     )
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .reference_market import ReferenceResult, reference_search
     from .rkme import Marginals, Rkme
     from .semantic import Features, SemanticSpec, TypedColumn
-    from .sketch import Sketch, check_sketch, sketch_of
+    from .sketch import Sketch, check_sketch, noisy_sketch, sketch_of
     from .specification import Specification
     from .text import fit_text, text_features
     from .transformer import RkmeTransformer
@@ -94,6 +94,7 @@ _HOMES = {
     "require_no_copies": "exposing",
     "responsibility": "mixing",
     "rows_of": "kinds",
+    "noisy_sketch": "sketch",
     "sketch_of": "sketch",
     "text_features": "text",
     "unreduced": "fit",
@@ -147,6 +148,7 @@ __all__ = [
     "mix",
     "mmd2",
     "noise_floor",
+    "noisy_sketch",
     "plot_columns",
     "plot_distances",
     "plot_islands",

@@ -93,6 +93,9 @@ HERD_CANDIDATES_MAX: Final = 20_000
 SKETCH_COLUMNS_MAX: Final = 64
 """Columns whose mean and spread a sketch holds; with more, a card would outgrow its 2 KiB."""
 
+SKETCH_NOISE_MAX: Final = 0.5
+"""Largest random error of a sketch, as a part of its numbers' range: beyond it nothing can be told apart."""
+
 INDEX_SEGMENT_ROWS_MIN: Final = 64
 """Rows of an island's first segment: 36 KB at 30 columns, so that ten thousand small islands fit a disk."""
 

@@ -48,7 +48,7 @@ import numpy.typing as npt
 
 from skerry.errors import SpecificationError
 
-from .limits import SKETCH_COLUMNS_MAX
+from .limits import SKETCH_COLUMNS_MAX, SKETCH_NOISE_MAX
 
 if TYPE_CHECKING:
     from .rkme import Rkme
@@ -214,6 +214,41 @@ class SketchBlock:
 def sketch_of(rkme: Rkme) -> Sketch:
     """Return the sketch that follows from an RKME; a searcher's requirement is sketched in the same way."""
     return sketches_of([rkme])[0]
+
+
+def noisy_sketch(sketch: Sketch, noise: float, rng: np.random.Generator) -> Sketch:
+    """Return a sketch with random errors, for a searcher who would rather tell a node less.
+
+    Every learnware's distance grows by about the same, 2 `noise` squared, so that the order of the nearest
+    holds; what blurs is what the numbers say of single rows. This is no differential privacy: the error is
+    chosen, not derived from a bound on what one row changes.
+
+    Parameters
+    ----------
+    sketch
+        The sketch.
+    noise
+        Standard deviation of the errors, from 0 to ``SKETCH_NOISE_MAX``: of the vector's entries as parts of
+        1, of a mean as a part of the column's spread, of a spread's logarithm.
+    rng
+        Draws the errors.
+
+    Raises
+    ------
+    SpecificationError
+        `noise` is outside its range.
+    """
+    if not 0 <= noise <= SKETCH_NOISE_MAX:
+        raise _refusal("noise", f"{noise} is outside 0 to {SKETCH_NOISE_MAX}")
+    vector = sketch.vector + 127 * noise * rng.standard_normal(len(sketch.vector))
+    means = sketch.means + noise * sketch.spreads * rng.standard_normal(sketch.columns)
+    spreads = sketch.spreads * np.exp(noise * rng.standard_normal(sketch.columns))
+    return Sketch(
+        sketch.version,
+        np.clip(np.rint(vector), -127, 127).astype(np.int8),
+        means.astype(np.float32),
+        spreads.astype(np.float32),
+    )
 
 
 def sketches_of(rkmes: Sequence[Rkme]) -> list[Sketch]:

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from skerry.client import connect
 from skerry.client.network import Network
 from skerry.client.requirements import requirement
-from skerry.errors import Refused
+from skerry.errors import Refused, SpecificationError
 from tests.client.conftest import Market, wait_until
 from tests.client.recording import Recording, recorded
 
@@ -42,6 +42,23 @@ def elsewhere(here: Network, market: Market) -> Iterator[tuple[Network, Recordin
     with recorded(here._connection.url) as recording:
         token = here._connection._token
         yield connect(recording.url, token, cache=market.searcher.node.folder.parent / "elsewhere"), recording
+
+
+def test_noise_blurs_the_sketch_alike_each_time_and_the_nearest_stay(
+    elsewhere: tuple[Network, Recording],
+) -> None:
+    network, recording = elsewhere
+    plain = network.search(FRAME)
+    for _ in range(2):
+        noisy = network.search(FRAME, noise=0.05)
+        assert [hit.card.slug for hit in noisy] == [hit.card.slug for hit in plain]
+        assert [hit.mmd2 for hit in noisy] == [hit.mmd2 for hit in plain], "compared here, without the noise"
+    exact, first, second = (json.loads(body)["sketch"] for body in recording.bodies())
+    assert first == second != exact
+    vectors = [np.frombuffer(base64.b64decode(one["vector"]), np.int8) / 127 for one in (first, exact)]
+    assert 0.03 < np.subtract(*vectors).std() < 0.07
+    with pytest.raises(SpecificationError, match="noise"):
+        network.search(FRAME, noise=2.0)
 
 
 def test_a_node_elsewhere_gets_sketch_island_and_filters_only(

@@ -123,6 +123,15 @@ def test_an_error_of_the_model_does_not_end_the_worker(tmp_path: Path) -> None:
         assert worker.predict(X).tolist() == X[:, 0].tolist()
 
 
+def test_a_library_that_is_not_there_is_named_with_the_lane(tmp_path: Path) -> None:
+    body = "    def predict(self, X):\n        import nowhere_to_be_found.inside\n        return X[:, 0]"
+    with Worker(make(tmp_path, body)) as worker, pytest.raises(SandboxError) as caught:
+        worker.predict(X)
+    error = caught.value
+    assert (error.code, error.why) == ("E-SANDBOX-IMPORT", "no module named nowhere_to_be_found")
+    assert error.where.endswith("python lane")
+
+
 def test_what_the_model_prints_is_no_answer(tmp_path: Path) -> None:
     body = (
         "    def predict(self, X):\n        print('hello' * 1000)\n        os.system('echo from a shell')\n"

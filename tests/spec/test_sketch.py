@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from skerry.errors import SpecificationError
 from skerry.spec.island import Column, Island, Kind
+from skerry.spec.limits import SKETCH_NOISE_MAX
 from skerry.spec.rkme import Rkme
-from skerry.spec.sketch import SKETCH_FEATURES, Sketch, check_sketch, sketch_of
+from skerry.spec.sketch import SKETCH_FEATURES, Sketch, check_sketch, noisy_sketch, sketch_of
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "sketch.json").read_text())
 
@@ -81,6 +82,19 @@ def test_the_description_is_enough_for_a_second_implementation(case: dict[str, A
     vector = np.frombuffer(bytes.fromhex(case["vector"]), np.int8)
     assert np.abs(vector.astype(int) - expected).max() <= 1
     assert np.count_nonzero(vector != np.array(expected)) <= 2
+
+
+def test_noise_is_as_large_as_asked_for_and_stays_a_sketch() -> None:
+    rng = np.random.default_rng(4)
+    exact = sketch_of(rkme(columns=20))
+    noisy = noisy_sketch(exact, 0.1, rng)
+    assert 0.08 < ((noisy.vector.astype(float) - exact.vector) / 127).std() < 0.12
+    assert 0.05 < ((noisy.means - exact.means) / exact.spreads).std() < 0.15
+    assert np.all(noisy.spreads > 0)
+    assert np.array_equal(noisy_sketch(exact, 0.0, rng).vector, exact.vector)
+    for wrong in (-0.1, SKETCH_NOISE_MAX + 0.01, math.nan):
+        with pytest.raises(SpecificationError, match="noise"):
+            noisy_sketch(exact, wrong, rng)
 
 
 def test_columns_are_those_of_the_points_in_their_units() -> None:
