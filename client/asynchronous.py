@@ -86,9 +86,11 @@ class AsyncNetwork:
         """Return the learnwares in the cache; see :meth:`Network.cached`."""
         return await asyncio.to_thread(self._network.cached)
 
-    async def download(self, hit: Hit, *, progress: Progress | bool = False) -> Path:
+    async def download(
+        self, hit: Hit, *, progress: Progress | bool = False, bytes_per_second: int = 0
+    ) -> Path:
         """Return the path of a hit's package, fetched when it is not in the cache; see `Hit.download`."""
-        return await asyncio.to_thread(hit.download, progress=progress)
+        return await asyncio.to_thread(hit.download, progress=progress, bytes_per_second=bytes_per_second)
 
     async def estimator(self, hit: Hit) -> Learnware:
         """Return a hit's model as an estimator; see :meth:`Hit.estimator`."""

@@ -158,7 +158,7 @@ class Hit:
         self._cache.blobs.put_bytes(blob)
         return specification
 
-    def download(self, *, progress: Progress | bool = False) -> Path:
+    def download(self, *, progress: Progress | bool = False, bytes_per_second: int = 0) -> Path:
         """Return the path of the package's zip, fetched from its owner when it is not in the cache.
 
         Every piece is verified before it counts, and what arrived is kept: after an interruption only the
@@ -169,6 +169,8 @@ class Hit:
         progress
             True shows a progress bar with rate and time left; a function is called with the bytes that are
             here and the bytes of the whole package.
+        bytes_per_second
+            The fastest that it may come; 0 for no limit.
 
         Raises
         ------
@@ -179,10 +181,17 @@ class Hit:
             from .showing import progress_bar
 
             with progress_bar(f"fetching {self.title}", self.card.package_bytes) as shown:
-                return self.download(progress=shown)
+                return self.download(progress=shown, bytes_per_second=bytes_per_second)
         root = bytes.fromhex(self.card.package)
         reported = progress or no_progress
-        path = fetch(self._cache.blobs, root, self.card.package_bytes, self._sources(root), reported)
+        path = fetch(
+            self._cache.blobs,
+            root,
+            self.card.package_bytes,
+            self._sources(root),
+            reported,
+            bytes_per_second=bytes_per_second,
+        )
         self._cache.remember(self.answer)
         return path
 

@@ -123,6 +123,19 @@ def progress_bar(what: str, total: int, *, color: bool = True) -> Iterator[Calla
         yield lambda have, _: progress.update(task, completed=have)
 
 
+@contextmanager
+def spinner(what: str, *, color: bool = True) -> Iterator[None]:
+    """Show what goes on and for how long, for work of which nobody knows how much is left."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    console = Console(stderr=True, no_color=not color)
+    with Progress(*columns, console=console, transient=True) as progress:
+        progress.add_task(visible(what, 60), total=None)
+        yield
+
+
 def missing_extra(what: str, extra: str) -> Unavailable:
     """Return the error for a library that is not installed."""
     return Unavailable(

@@ -2,8 +2,8 @@
 
 One table below holds all verbs; the files beside this one hold them by the person who needs them:
 ``operator`` runs a node, ``tokens`` says who may call it and who did what, ``owner`` publishes, ``packager``
-makes and checks packages, ``exchange`` brings them in and out, ``searcher`` finds and runs, ``cached`` keeps
-house. ``session`` has what all verbs share.
+makes and checks packages, ``specification`` shows what would leave, ``exchange`` brings packages in and out,
+``searcher`` finds and runs, ``cached`` keeps house. ``session`` has what all verbs share.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from . import (
     packager,
     searcher,
     service,
+    specification,
     tokens,
 )
 from .session import command
@@ -129,7 +130,7 @@ for _owner_verb in (
 command(who, "add-node")(identity.add_node)
 command(who, "revoke-node")(identity.revoke_node)
 command(config, "get")(service.config_get)
-command(spec, "show")(owner.show_specification)
+command(spec, "show")(specification.show_specification)
 command(token, "list")(tokens.list_tokens)
 command(token)(tokens.make)
 command(token)(tokens.revoke)

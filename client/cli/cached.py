@@ -59,7 +59,8 @@ def verify(session: Session) -> None:
     """Hash everything in the cache again and remove what is damaged."""
     from .results import Verified
 
-    cards = [hit.card for hit in _cache().verify()]
+    with session.working("hashing everything again"):
+        cards = [hit.card for hit in _cache().verify()]
     ids = [card.id for card in cards]
     text = "\n".join(f"damaged, and removed: {_named(card)}" for card in cards)
     session.show(Verified(ids), text or "everything is as it was fetched", "\n".join(ids))

@@ -1,7 +1,8 @@
-"""Verbs of an owner: publish, withdraw, list, spec show."""
+"""Verbs of an owner: publish, withdraw, list."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
     from skerry.client.network import Network
     from skerry.client.publishing import Draft
     from skerry.protocol.api import CardView, CheckReport, PublishReceipt
-    from skerry.spec import Rkme
 
-    from .results import ShownSpecification
 
 DataOption = Annotated[
     Path, typer.Option(help="The rows it was trained on, CSV or Parquet. They do not leave.")
@@ -67,30 +66,36 @@ def publish(
     network = session.network()
     table, labels = read_file(data, target)
     walk = Walk(session)
-    walk.step("read", f"{len(table)} rows, {len(table.columns)} columns{_ignored(table)}")
-    with FileModel(model, labels=labels, columns=table.columns, unconfined=unsafe_models) as fitted:
-        columns = fitted.facts(table.values).columns or table.columns
-        with drafted(
-            fitted,
-            table.select(columns),
-            labels,
-            name=name,
-            license=license_,
-            description=description,
-            summary=summary,
-            library=library or _library_of(model),
-            scenario=scenario or (),
-            tags=tag or (),
-            slug=slug,
-            columns=columns,
-            update=update,
-            groups=group or (),
-            public=True if public else None,
-            package_groups=package_group,
-            unconfined=unsafe_models,
-            step=walk.step,
-        ) as draft:
-            send(session, network, draft, walk, yes=yes)
+    walk.step("read", f"{len(table)} rows, {len(table.columns)} columns{ignored(table)}")
+    with contextlib.ExitStack() as stack:
+        with session.working("making and checking the package"):
+            fitted = stack.enter_context(
+                FileModel(model, labels=labels, columns=table.columns, unconfined=unsafe_models)
+            )
+            columns = fitted.facts(table.values).columns or table.columns
+            draft = stack.enter_context(
+                drafted(
+                    fitted,
+                    table.select(columns),
+                    labels,
+                    name=name,
+                    license=license_,
+                    description=description,
+                    summary=summary,
+                    library=library or _library_of(model),
+                    scenario=scenario or (),
+                    tags=tag or (),
+                    slug=slug,
+                    columns=columns,
+                    update=update,
+                    groups=group or (),
+                    public=True if public else None,
+                    package_groups=package_group,
+                    unconfined=unsafe_models,
+                    step=walk.step,
+                )
+            )
+        send(session, network, draft, walk, yes=yes)
 
 
 class Walk:
@@ -165,47 +170,13 @@ def list_learnwares(session: Session) -> None:
     session.show(Learnwares(cards), table(columns, rows), "\n".join(card.id for card in cards))
 
 
-def show_specification(
-    session: Session,
-    data: Annotated[Path, typer.Argument(help="CSV or Parquet file.")],
-    *,
-    target: TargetOption = None,
-) -> None:
-    """Print exactly what would leave this machine if a model of these rows were published."""
-    from rich.console import Group
-
-    from skerry.client.data import read_file
-    from skerry.spec import fit_table, without_copies
-
-    from .output import table
-
-    rows, _ = read_file(data, target)
-    rkme = without_copies(fit_table(rows.values, columns=rows.columns), rows.values)
-    shown = _shown(rkme)
-    session.note(
-        f"{len(rows)} rows{_ignored(rows)} become {len(rkme)} weighted points, {shown.bytes} bytes; "
-        "a model's answers at the points would come beside them"
-    )
-    of_columns = zip(shown.columns, shown.location, shown.spread, shown.missing_rate, strict=True)
-    marginals = [
-        [name, f"{location:.6g}", f"{spread:.6g}", f"{missing:.2%}"]
-        for name, location, spread, missing in of_columns
-    ]
-    points = [
-        [f"{weight:.4f}", *(f"{value:.6g}" for value in point)]
-        for weight, point in zip(shown.weights, shown.points, strict=True)
-    ]
-    about = table(("column", "#location", "#spread", "#missing"), marginals)
-    body = table(("#weight", *(f"#{name}" for name in rows.columns)), points)
-    session.show(shown, Group(about, "", body), shown.island)
-
-
 def _library_of(path: Path) -> str:
     """Return the library of a model in a file: pickles are taken from scikit-learn and its like only."""
     return "Others" if path.suffix.lower() == ".onnx" else "Scikit-learn"
 
 
-def _ignored(table: Table) -> str:
+def ignored(table: Table) -> str:
+    """Return what is to be said about columns that hold no numbers."""
     return f", without {', '.join(table.ignored)} (no numbers)" if table.ignored else ""
 
 
@@ -236,18 +207,3 @@ def _card_lines(card: CardView) -> list[tuple[str, object]]:
         ("specification", f"{card.specification_bytes} bytes, {card.specification}"),
         ("package", f"{card.package_bytes} bytes, {card.package}"),
     ]
-
-
-def _shown(rkme: Rkme) -> ShownSpecification:
-    from .results import ShownSpecification
-
-    return ShownSpecification(
-        bytes=len(rkme.to_bytes()),
-        island=rkme.island.id.hex(),
-        columns=[column.name for column in rkme.columns or ()],
-        weights=rkme.weights.tolist(),
-        points=rkme.points.tolist(),
-        location=rkme.marginals.location.tolist(),
-        spread=rkme.marginals.spread.tolist(),
-        missing_rate=rkme.marginals.missing_rate.tolist(),
-    )

@@ -43,7 +43,8 @@ def check(
     from skerry.client.packaging import check_file
 
     if Path(package).suffix or Path(package).exists():
-        report = check_file(Path(package), data=data, target=target, unconfined=unsafe_models)
+        with session.working("checking"):
+            report = check_file(Path(package), data=data, target=target, unconfined=unsafe_models)
     else:
         report = session.network().checks(package)
     failed = [result.code for result in report.results if result.outcome == "failed"]

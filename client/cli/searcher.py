@@ -9,6 +9,7 @@ Rules of this file:
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Final
@@ -33,6 +34,9 @@ MIX: Final = "mix"
 MEMBERS_MAX: Final = 5
 """Learnwares that ``reuse`` combines by default: each runs in a process of its own."""
 BUDGET_SECONDS: Final = 30.0
+
+RATE: Final = re.compile(r"([1-9]\d{0,11})([kM]?)")
+RATE_UNITS: Final = {"": 1, "k": 1000, "m": 1_000_000}
 
 HitArgument = Annotated[str, typer.Argument(help="Number in the last search, or a learnware's id.")]
 TargetOption = Annotated[str | None, typer.Option(help="Column to leave out: the labels, if there are any.")]
@@ -65,15 +69,17 @@ def search(
 ) -> None:
     """Find learnwares by data, by words, or by both."""
     network = session.network()
-    hits = network.search(
-        None if data is None else _requirement(session, data, target, renamings(renamed)),
-        text=text,
-        task=task,
-        where={"library": library, "license": license_, "scenario": scenario, "owner": owner},
-        exclude_own=exclude_own,
-        k=k,
-        timeout=timeout,
-    )
+    wanted = None if data is None else _requirement(session, data, target, renamings(renamed))
+    with session.working("searching"):
+        hits = network.search(
+            wanted,
+            text=text,
+            task=task,
+            where={"library": library, "license": license_, "scenario": scenario, "owner": owner},
+            exclude_own=exclude_own,
+            k=k,
+            timeout=timeout,
+        )
     remember(hits.answer)
     if hits.note:
         session.note(hits.note)
@@ -98,6 +104,7 @@ def get(
     hit: HitArgument,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be fetched.")] = False,
+    limit: Annotated[str, typer.Option(help="Bytes a second at most, such as 500k or 2M.")] = "",
 ) -> None:
     """Fetch a learnware's package from its owner, verified, into the cache."""
     from skerry.client.escape import visible
@@ -105,12 +112,13 @@ def get(
     from .output import byte_size
     from .results import Fetched
 
+    rate = _bytes_per_second(limit)
     found = resolve(session.network(offline=True), hit)
     size, cached = found.card.package_bytes, found.is_cached
     addresses = [address for source in found.sources for address in source.addresses]
     place = "in the cache already" if cached else f"from {', '.join(addresses)}"
     session.note(visible(f"{found.title} by {found.owner}: {byte_size(size)} {place}"))
-    path = "" if dry_run else str(download(session, found))
+    path = "" if dry_run else str(download(session, found, rate))
     result = Fetched(found.card.id, size, found.card.lane, path, cached, addresses)
     session.show(result, path or "nothing was fetched", path)
 
@@ -140,7 +148,8 @@ def run(
         found = resolve(network, hit, columns_map)
         download(session, found)
         estimator = found.estimator()
-    answers = _predictions(estimator, _rows(table, estimator))
+    with session.working("predicting"):
+        answers = _predictions(estimator, _rows(table, estimator))
     if output is not None:
         written = _write_file(output, answers)
         session.show(written, f"{written.rows} rows in {output}", str(output))
@@ -179,9 +188,10 @@ def reuse(
     columns_map = renamings(renamed)
     wanted = _requirement(session, data, target, columns_map)
     network = session.network(unsafe_models=unsafe_models)
-    hits = network.search(
-        wanted, task=task, exclude_own=exclude_own, k=k, timeout=timeout, columns_map=columns_map
-    )
+    with session.working("searching"):
+        hits = network.search(
+            wanted, task=task, exclude_own=exclude_own, k=k, timeout=timeout, columns_map=columns_map
+        )
     _require_some(hits)
     session.note(_coverage(hits))
     members = [hit for hit in hits[:k] if hit.card.task == hits[0].card.task]
@@ -190,11 +200,13 @@ def reuse(
         chosen = AutoReuse(members, requirement=wanted.rkme, budget_seconds=budget)
         few = None if labels is None else known_labels(labels)
         own = _own_columns(table, members)
-        chosen.fit(own, None) if few is None else chosen.fit(own[few.rows], few.labels)
+        with session.working("trying combinations"):
+            chosen.fit(own, None) if few is None else chosen.fit(own[few.rows], few.labels)
         for line in _trial_lines(chosen.report_):
             session.note(line)
         table = table if rows is None else read_file(rows, target)[0]
-        answers = _predictions(chosen, _rows(table, chosen))
+        with session.working("predicting"):
+            answers = _predictions(chosen, _rows(table, chosen))
     finally:
         hits.close()
     _show_reuse(session, chosen.report_, members, answers, output)
@@ -224,14 +236,22 @@ def _show_reuse(
     session.show(result, f"{len(answers.rows)} rows in {output}", str(output))
 
 
-def download(session: Session, hit: Hit) -> Path:
+def download(session: Session, hit: Hit, bytes_per_second: int = 0) -> Path:
     """Fetch a package, with a progress bar where somebody watches."""
     if hit.is_cached or not session.watched():
-        return hit.download()
+        return hit.download(bytes_per_second=bytes_per_second)
     from skerry.client.showing import progress_bar
 
     with progress_bar(f"fetching {hit.title}", hit.card.package_bytes, color=session.color) as shown:
-        return hit.download(progress=shown)
+        return hit.download(progress=shown, bytes_per_second=bytes_per_second)
+
+
+def _bytes_per_second(text: str) -> int:
+    if not text:
+        return 0
+    if (match := RATE.fullmatch(text)) is None:
+        raise typer.BadParameter(f"{text!r} is not bytes a second, such as 500k or 2M", param_hint="--limit")
+    return int(match[1]) * RATE_UNITS[match[2].lower()]
 
 
 def _fetch_members(session: Session, hits: Hits) -> None:
@@ -252,8 +272,9 @@ def _requirement(
     from skerry.client.data import read_file
     from skerry.client.requirements import requirement
 
-    table, labels = read_file(path, target)
-    made = requirement(table, labels, columns_map=columns_map)
+    with session.working(f"specifying {path}"):
+        table, labels = read_file(path, target)
+        made = requirement(table, labels, columns_map=columns_map)
     ignored = f", without {', '.join(table.ignored)} (no numbers)" if table.ignored else ""
     size = len(made.rkme.to_bytes())
     session.note(

@@ -13,12 +13,14 @@ Rules of this file:
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
@@ -123,6 +125,14 @@ class Session:
         """Whether somebody looks at standard error, so that progress is worth drawing."""
         return not self.quiet and not self.json and sys.stderr.isatty()
 
+    def working(self, what: str) -> AbstractContextManager[None]:
+        """Show that something goes on, and for how long, where somebody watches."""
+        if not self.watched():
+            return contextlib.nullcontext()
+        from skerry.client.showing import spinner
+
+        return spinner(what, color=self.color)
+
     def note(self, text: str) -> None:
         """Say on standard error what happens, unless quiet."""
         if not self.quiet:
@@ -222,7 +232,7 @@ def _supervised(session: Session, action: Callable[[], None]) -> None:
     except SkerryError as error:
         session.fail(error)
         raise typer.Exit(exit_code(error)) from None
-    except (typer.Exit, typer.Abort, BrokenPipeError):
+    except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
         raise
     except Exception as error:  # noqa: BLE001 - supervision point: a bug gets a message, too
         session.fail(_bug(error))

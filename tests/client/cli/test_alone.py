@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from skerry.client.cli.session import exit_code
@@ -165,3 +166,40 @@ def test_interruption_is_quiet_and_has_its_own_code(
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=10)
     assert (process.returncode, out, err) == (130, b"", b"interrupted\n")
+
+
+def test_what_takes_a_while_says_so_where_somebody_watches(tmp_path: Path, nowhere: dict[str, str]) -> None:
+    watched, terminal = os.openpty()
+    environment = {**os.environ, **nowhere, "TERM": "xterm", "COLUMNS": "80"}
+    command = [COMMAND, "spec", "show", "rows.csv"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=terminal, cwd=tmp_path, env=environment
+    ) as process:
+        os.close(terminal)
+        shown = b""
+        while not shown.endswith(b"beside them\r\n"):
+            shown += os.read(watched, 4096)
+        assert process.stdout is not None
+        assert b"points, least to most" in process.stdout.read()
+    os.close(watched)
+    assert process.returncode == 0
+    assert b"specifying rows.csv" in shown
+    assert "specifying" not in skerry("spec", "show", "rows.csv", environment=nowhere, cwd=tmp_path).stderr
+
+
+def test_columns_that_do_not_fit_go_on_below(tmp_path: Path, nowhere: dict[str, str]) -> None:
+    names = [f"measurement {number}" for number in range(9)]
+    rows = np.random.default_rng(5).normal(size=(300, 9)).tolist()
+    written = [",".join(names), *(",".join(map(str, row)) for row in rows)]
+    (tmp_path / "wide.csv").write_text("\n".join(written))
+    shown = skerry("spec", "show", "wide.csv", environment=nowhere, cwd=tmp_path).stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    assert shown.count("weight") == 3
+    assert all(shown.count(name) == 2 for name in names)
+
+
+def test_a_limit_is_a_number_of_bytes_a_second(nowhere: dict[str, str]) -> None:
+    done = skerry("get", "1", "--limit", "fast", environment=nowhere)
+    assert (done.returncode, "such as 500k or 2M" in done.stderr) == (2, True)
+    assert skerry("get", "1", "--limit", "2M", environment=nowhere).returncode not in (0, 2)
