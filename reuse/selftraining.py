@@ -131,7 +131,7 @@ class SelfTrained(Reuser):
             raise misfit("self-training needs classifiers of texts, and texts without a label")
         texts = self._rows(given, fitting=True)
         if labels is not None:
-            self.classes_ = classes_with(self.classes_, labels)
+            self.classes_: Array = classes_with(self.classes_, labels)
         truth = None if labels is None else one_hot(labels, self.classes_)
         self.teacher_: Reuser = self._teacher().fit(texts)
         self.unknown_: Floats = self._unknown(truth)
