@@ -539,5 +539,6 @@ def _difference(
     before: Mapping[bytes, bytes], after: Mapping[bytes, bytes]
 ) -> tuple[dict[bytes, bytes], tuple[bytes, ...]]:
     """Return the cards that ``after`` has more, and the hashes that it has no longer."""
-    added = {digest: card for digest, card in after.items() if digest not in before}
-    return added, tuple(digest for digest in before if digest not in after)
+    now = dict(after.items())  # read once, where the disk has to be asked
+    added = {digest: card for digest, card in now.items() if digest not in before}
+    return added, tuple(digest for digest in before if digest not in now)

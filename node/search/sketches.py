@@ -166,6 +166,7 @@ class Sketches:
 
 def _import_for_searches() -> None:
     """Import what the first search needs once there is something to find: in this thread nobody waits."""
+    import skerry.spec.bridging
     import skerry.spec.mixing
     import skerry.spec.ranking  # noqa: F401
 
