@@ -24,7 +24,14 @@ from .effects import (
 )
 from .events import Timer, TimerKind
 from .history import Because, History
-from .limits import STRETCH_FACTOR, STRETCH_SECONDS, UNVOUCHED_CARDS_MAX, WORK_BITS
+from .limits import (
+    CUT_OFF_MAX,
+    CUT_OFF_SECONDS,
+    STRETCH_FACTOR,
+    STRETCH_SECONDS,
+    UNVOUCHED_CARDS_MAX,
+    WORK_BITS,
+)
 from .messages import MESSAGE, Message
 from .peers import Peer, PromiseKey
 from .score import ScoreConfig
@@ -77,6 +84,8 @@ class Context:
         self._wall_offset = 0.0
         self._effects: list[Effect] = []
         self._stretched_until = 0.0
+        self._cut_off: dict[bytes, float] = {}
+        """Peers whose score fell too low -> until when they are not taken in."""
         self.history: History = History()
         self.open_cards: Callable[[bytes, bytes], MutableMapping[bytes, bytes]] = lambda _scope, _node_key: {}
         """Returns where the cards of a (scope, node key) are kept that is new here."""
@@ -143,6 +152,17 @@ class Context:
             going.closing = True
             self.note(peer, Because.DISCONNECTED, reason)
             self._effects.append(Disconnect(peer, reason))
+
+    def cut_off(self, peer: bytes) -> None:
+        """Let a peer go whose score fell too low, and do not take it in again for a while."""
+        self._cut_off[peer] = self.now + CUT_OFF_SECONDS
+        if len(self._cut_off) > CUT_OFF_MAX:
+            del self._cut_off[next(iter(self._cut_off))]
+        self.disconnect(peer, "score")
+
+    def is_cut_off(self, peer: bytes) -> bool:
+        """Return whether a peer was let go for its score a while ago."""
+        return self._cut_off.get(peer, 0.0) > self.now
 
     def pays(self, peer: bytes, units: float) -> bool:
         """Charge a peer for work that it causes; False when it is too much, which costs its score."""

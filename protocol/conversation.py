@@ -152,7 +152,7 @@ class Conversation:
         except RemoteProtocolError as error:
             self.context.misbehaved(peer, error.violation, str(error))
         if culprit.score.cut_off(self.context.now):
-            self.context.disconnect(peer, "score")
+            self.context.cut_off(peer)
 
     def gone(self, peer: bytes) -> None:
         """Forget a peer's connection in every part."""

@@ -22,6 +22,7 @@ from .context import Context
 from .effects import Connect, PutAnchors
 from .limits import (
     BOOTSTRAP_MAX,
+    DIAL_FORGOTTEN_SECONDS,
     DIAL_PAUSE_SECONDS_MAX,
     DIAL_PAUSE_SECONDS_MIN,
     DIALS_MAX,
@@ -73,6 +74,11 @@ class Dialling:
         """How many dials more may be under way."""
         return DIALS_MAX - len(self.under_way)
 
+    def tick(self) -> None:
+        """Forget dials that nobody told the end of."""
+        oldest = self._context.now - DIAL_FORGOTTEN_SECONDS
+        self.under_way = {target: since for target, since in self.under_way.items() if since > oldest}
+
     def dial(self, target: Target) -> None:
         """Dial a known node or a configured address."""
         record = self._view.known[target].record.raw if isinstance(target, bytes) else b""
@@ -115,7 +121,8 @@ class Dialling:
 
     def is_free(self, key: bytes) -> bool:
         """Return whether a node is neither connected nor being dialled nor to be left alone."""
-        return key not in self._context.peers and self._is_at_rest(key)
+        free = key not in self._context.peers and not self._context.is_cut_off(key)
+        return free and self._is_at_rest(key)
 
     def choose(self, count: int, *, few: bool, visit: bool) -> list[Target]:
         """Return whom to dial now.

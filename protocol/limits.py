@@ -263,6 +263,12 @@ RECONCILE_LIST_MAX = 6
 RECONCILE_ANSWER_BYTES_MAX = 256 * 1024
 """What one message may be answered with: four frames. The next round finds the rest."""
 
+RECONCILE_ANSWER_FRAMES = 10
+"""(W) Frames that one may be answered with: 256 KiB, cut at whole ranges."""
+
+RECONCILE_INVITED_MAX = 4096
+"""Frames of one leg that are welcome at a time, counted: more than any two sets need."""
+
 # --- Gossip: membership -------------------------------------------------------------------------------------
 
 FULL_MEMBERSHIP_MAX = 50
@@ -319,6 +325,9 @@ DIAL_PAUSE_SECONDS_MIN = 1.0
 
 DIAL_PAUSE_SECONDS_MAX = 600.0
 """Longest pause."""
+
+DIAL_FORGOTTEN_SECONDS = 60.0
+"""After this a dial whose end was not told is forgotten: the peer was refused before it was taken in."""
 
 SHUFFLE_SECONDS = 60.0
 """How often node records are exchanged with one peer."""
@@ -379,6 +388,13 @@ NODE_RECORD_RENEWAL_SECONDS = 24 * 3600
 """How often a node signs its record anew: two renewals may fail before the lease ends."""
 
 # --- Gossip: peers ------------------------------------------------------------------------------------------
+
+CUT_OFF_SECONDS = 600.0
+"""How long a peer whose score fell too low is not taken in again: half of what it did is forgotten then. By
+coming back at once it would have a new score, and new work to cause."""
+
+CUT_OFF_MAX = 4096
+"""Such peers that are remembered."""
 
 SCORE_HALF_LIFE_SECONDS = 600.0
 """Time in which a peer's score loses half of each term."""

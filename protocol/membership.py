@@ -272,6 +272,7 @@ class Membership:
         """Do what the DIAL timer is for."""
         self._context.timer(TimerKind.DIAL, DIAL_SECONDS)
         self._end_visits()
+        self._dialling.tick()
         self.look_after_links()
 
     def look_after_links(self) -> None:

@@ -96,3 +96,7 @@ class Peer:
             return False
         self.work -= units
         return True
+
+    def owe(self, units: float) -> None:
+        """Charge for work that was done already: what it took was not known before."""
+        self.work -= units

@@ -8,9 +8,12 @@ sets converge in rounds, each bounded.
 
 Rules of this file:
 
-1. An older head is answered with the newer one, whoever sent it and why.
-2. A peer pays for the work it asks for; who asks for more than ``WORK_PER_SECOND`` is not answered.
-3. What a peer holds is forgotten with the connection.
+1. A message of a reconciliation answers one: a digest invites one opening, and each frame of a leg the frames
+   of the next. What nobody invited is abuse, and goes unread.
+2. An older head is answered with the newer one, whoever sent it and why.
+3. A peer pays for the work it asks for, what the answer took included; who asks for more than
+   ``WORK_PER_SECOND`` is not answered.
+4. What a peer holds is forgotten with the connection.
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ from .limits import (
     FRAME_BYTES_MAX,
     MESSAGE_BYTES_OVERHEAD,
     RECONCILE_ANSWER_BYTES_MAX,
+    RECONCILE_ANSWER_FRAMES,
+    RECONCILE_INVITED_MAX,
     RECONCILE_QUEUE_MAX,
     RECONCILE_RANGES_MAX,
     RECORD_KEYS_MAX,
@@ -53,6 +58,10 @@ class Round:
     """Whether something new came."""
 
 
+Invited = dict[int, int]
+"""Leg -> frames of it that are welcome."""
+
+
 def _no_record(key: bytes) -> None:
     del key
 
@@ -72,6 +81,8 @@ class Repair:
         """Told of a peer that knew more."""
         self._rounds: dict[tuple[bytes, bytes], Round] = {}
         """(scope, peer) -> round."""
+        self._invited: dict[tuple[bytes, bytes], Invited] = {}
+        """(scope, peer) -> what it may send."""
 
     def start(self) -> None:
         """Set the timer."""
@@ -91,11 +102,14 @@ class Repair:
         index = self._index_of(peer, scope)
         if index is not None:
             self._context.send(peer, Digest(scope, len(index.set), index.set.digest()))
+            self._invite(peer, scope, 1, 1)
 
     def disconnected(self, peer: bytes) -> None:
         """Forget the peer."""
         for place in [place for place in self._rounds if place[1] == peer]:
             del self._rounds[place]
+        for place in [place for place in self._invited if place[1] == peer]:
+            del self._invited[place]
 
     def broken(self, peer: bytes, scope: bytes) -> None:
         """Give a round up whose answer did not come; the next digest begins another."""
@@ -113,10 +127,14 @@ class Repair:
         if any(len(item.parts) not in (0, len(DIGITS)) for item in message.ranges):
             raise RemoteProtocolError(Violation.MALFORMED, "parts of a range", where="ranges")
         index = self._index_of(peer, message.scope)
-        cost = sum(len(DIGITS) if item.parts else 1 + len(item.entries) for item in message.ranges)
-        if index is None or not self._context.pays(peer, cost):
+        if (
+            index is None
+            or not self._was_invited(peer, message)
+            or not self._context.pays(peer, _work(message.ranges))
+        ):
             return
         differences = index.set.respond(message.ranges, message.leg)
+        self._context.peers[peer].owe(_work(differences.answer))
         self._send_ranges(peer, message.scope, message.leg + 1, differences.answer)
         self._want(peer, message.scope, differences.wanted)
 
@@ -165,6 +183,18 @@ class Repair:
         """Return how much waits, by queue."""
         return {"records": max((len(state.wanted) for state in self._rounds.values()), default=0)}
 
+    def _invite(self, peer: bytes, scope: bytes, leg: int, frames: int) -> None:
+        invited = self._invited.setdefault((scope, peer), {})
+        invited[leg] = min(invited.get(leg, 0) + frames, RECONCILE_INVITED_MAX)
+
+    def _was_invited(self, peer: bytes, message: Ranges) -> bool:
+        invited = self._invited.get((message.scope, peer), {})
+        if not invited.get(message.leg):
+            self._context.peers[peer].score.was_abusive(self._context.now)
+            return False
+        invited[message.leg] -= 1
+        return True
+
     def _want(self, peer: bytes, scope: bytes, keys: Iterable[bytes]) -> None:
         new = tuple(keys)
         if not new:
@@ -189,7 +219,7 @@ class Repair:
             if part and (
                 size + need > FRAME_BYTES_MAX - MESSAGE_BYTES_OVERHEAD or len(part) == RECONCILE_RANGES_MAX
             ):
-                self._context.send(peer, Ranges(scope, leg, tuple(part)))
+                self._send_leg(peer, scope, leg, part)
                 part, size = [], 0
             total += need
             if total > RECONCILE_ANSWER_BYTES_MAX:
@@ -197,7 +227,16 @@ class Repair:
             part.append(item)
             size += need
         if part:
-            self._context.send(peer, Ranges(scope, leg, tuple(part)))
+            self._send_leg(peer, scope, leg, part)
+
+    def _send_leg(self, peer: bytes, scope: bytes, leg: int, ranges: list[Range]) -> None:
+        self._context.send(peer, Ranges(scope, leg, tuple(ranges)))
+        self._invite(peer, scope, leg + 1, RECONCILE_ANSWER_FRAMES)
+
+
+def _work(ranges: Iterable[Range]) -> int:
+    """Return the units of work that ranges take, to read or to make: a fingerprint or an entry each."""
+    return sum(len(DIGITS) if item.parts else 1 + len(item.entries) for item in ranges)
 
 
 def range_bytes_max(item: Range) -> int:

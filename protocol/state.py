@@ -25,7 +25,7 @@ from typing import Any
 
 from .context import Context, StateConfig
 from .conversation import PUBLIC, Conversation
-from .effects import DropCatalogue, DropRecord, Effect, PublishRefused, PutHead
+from .effects import Disconnect, DropCatalogue, DropRecord, Effect, PublishRefused, PutHead
 from .envelope import Verified
 from .errors import LocalProtocolError, RemoteProtocolError
 from .events import (
@@ -240,6 +240,9 @@ class State:
         context = self._context
         if event.peer in context.peers:
             raise LocalProtocolError("a second connection of one peer", where=event.peer.hex())
+        if context.is_cut_off(event.peer):
+            context.add(Disconnect(event.peer, "score"))
+            return
         try:
             trust, news = self._parts.owners.learn(event.charters)
             record = self._parts.owners.verify_node(event.record)

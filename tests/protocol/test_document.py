@@ -17,7 +17,7 @@ from .test_limits import DOCUMENT, SOURCE, rows_of
 BEHAVIOUR = DOCUMENT.split("## 11. What a node does")[1]
 TABLED = [kind for kind in MESSAGE_TYPES if kind not in (Hello, HelloProof)]
 OWN_BUSINESS = re.compile(
-    r"^(HISTORY|WHY|PULL|PUBLISH_QUEUE|BOOTSTRAP|ANCHORS|STRETCH|LOST|NETWORK_PREFIX|SCORE|ADDRESSES_REMEMBERED)"
+    r"^(HISTORY|WHY|PULL|DIAL_FORGOTTEN|PUBLISH_QUEUE|BOOTSTRAP|ANCHORS|STRETCH|LOST|NETWORK_PREFIX|SCORE|ADDRESSES_REMEMBERED)"
 )
 """How a node keeps its own house: nobody else can tell."""
 

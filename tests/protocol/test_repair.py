@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from skerry.protocol.effects import Connect
-from skerry.protocol.events import TimerKind
+from skerry.protocol.effects import Connect, Disconnect
+from skerry.protocol.events import Disconnected, TimerKind
 from skerry.protocol.exchange import Ranges, RecordsRequest
 from skerry.protocol.hashing import fingerprint
-from skerry.protocol.limits import FRAME_BYTES_MAX, RECORD_KEYS_MAX, WORK_SAVED_MAX
+from skerry.protocol.limits import CUT_OFF_SECONDS, FRAME_BYTES_MAX, RECORD_KEYS_MAX, WORK_SAVED_MAX
 from skerry.protocol.messages import MESSAGE, Digest, News, Records
 from skerry.protocol.reconcile import Range
 from tests.protocol.scripted import Scripted, sent, violations
@@ -63,12 +63,47 @@ def test_a_peer_that_asks_for_too_much_work_is_not_answered() -> None:
 def test_a_garbage_reconciliation_ends_and_costs_bounded_bytes() -> None:
     script = Scripted()
     peer = script.peers[0]
-    script.connect(peer)
+    script.connect(peer, outbound=True)
     for leg in range(1, 33):
         garbage = tuple(Range(f"{n:02x}", (bytes([n]) * 16,) * 16, (), whole=False) for n in range(200))
         effects = script.say(peer, Ranges(b"", leg, garbage))
         frames = [len(MESSAGE.encode(message)) for message in sent(effects, peer, Ranges)]
         assert sum(frames) <= 5 * FRAME_BYTES_MAX
+
+
+def test_a_reconciliation_that_nobody_invited_ends_in_being_cut_off() -> None:
+    """A digest invites one opening: who begins again and again is let go, and is not taken in again soon."""
+    script = Scripted()
+    peer, other = script.peers
+    script.connect(peer, outbound=True)
+    opening = Ranges(b"", 1, (Range("", (b"",) * 16, (), whole=False),))
+    assert not violations(script.say(peer, opening))
+    said = 0
+    while peer.key in script.state.peers() and said < 50:
+        said += 1
+        effects = script.say(peer, opening)
+        assert not sent(effects, peer, Ranges)
+        if [effect for effect in effects if isinstance(effect, Disconnect)]:
+            script.happen(Disconnected(peer.key))
+    assert said < 20
+    assert [effect.peer for effect in script.connect(peer) if isinstance(effect, Disconnect)] == [peer.key]
+    assert peer.key not in script.state.peers()
+    script.connect(other)
+    assert other.key in script.state.peers()
+    script.wait(CUT_OFF_SECONDS + 1.0)
+    script.connect(peer)
+    assert peer.key in script.state.peers()
+
+
+def test_an_answer_of_a_reconciliation_is_paid_for() -> None:
+    """A hundred ranges may take a hundred times as much to answer as to ask."""
+    script = Scripted()
+    peer = script.peers[0]
+    script.connect(peer, outbound=True)
+    before = script.state.peers()[peer.key].work
+    garbage = tuple(Range(f"{n:02x}", (bytes([n]) * 16,) * 16, (), whole=False) for n in range(16))
+    (answer,) = sent(script.say(peer, Ranges(b"", 1, garbage)), peer, Ranges)
+    assert before - script.state.peers()[peer.key].work >= 16 * 16 + len(answer.ranges)
 
 
 def test_two_nodes_with_different_halves_become_equal() -> None:

@@ -234,6 +234,7 @@ class ClockLiar(Byzantine):
     """Signs heads of any time: far ahead, long past, and back and forth."""
 
     publishes = True
+    machines_max = 8
 
     def __init__(
         self, state: State, signer: SignatureScheme, conspiracy: Conspiracy, rng: random.Random

@@ -113,6 +113,7 @@ class EquivocatingOwner(Byzantine):
     """Tells half of the peers one head and the other half another of the same number."""
 
     publishes = True
+    machines_max = 8
 
     def messages(self, peer: bytes, message: Message) -> list[Message]:
         """Give every second peer a rival head over an empty catalogue."""

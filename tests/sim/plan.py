@@ -41,6 +41,11 @@ class Plan:
     parted: bool = False
     """Whether the network first comes to rest in two parts, and only then heals."""
 
+    @property
+    def in_time(self) -> bool:
+        """Whether all clocks and all claims about the time agree."""
+        return not self.clock_skew and "clock-liar" not in self.byzantine
+
     @classmethod
     def draw(cls, seed: int, nodes: int, seconds: float) -> Plan:
         """Return the plan of a seed."""

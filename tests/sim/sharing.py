@@ -101,13 +101,19 @@ FORMATS = ((MESSAGE, FRAMES_MAX), (NODE_RECORD, ENTRIES_MAX), (HEAD, ENTRIES_MAX
 """Whose ``decode`` is shared."""
 
 
+TIMED = (_by_trust, _by_chain)
+"""What takes verdicts of one hour to be equal."""
+
+
 @contextmanager
-def shared() -> Iterator[None]:
-    """Share verdicts between all states of this process."""
+def shared(*, timed: bool = True) -> Iterator[None]:
+    """Share verdicts between all states of this process; such as depend on the time only when ``timed``."""
     patches: list[Any] = [
         patch.object(form, "decode", _by_value(entries_max)(form.decode)) for form, entries_max in FORMATS
     ]
     for target, remembering in PLACES:
+        if remembering in TIMED and not timed:
+            continue
         module, _, name = target.rpartition(".")
         function = getattr(__import__(module, fromlist=[name]), name)
         patches.append(patch(target, remembering(function)))
