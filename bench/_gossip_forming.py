@@ -15,9 +15,10 @@ import random
 
 from skerry.protocol.card import CARD, card_hash
 from skerry.protocol.catalogue import Catalogue, Entry
-from skerry.protocol.effects import PutCatalogue, PutCharters, PutHead, PutNodeRecord, StoreOperation
 from skerry.protocol.head import make_head
 from skerry.protocol.limits import NODES_KNOWN_MAX
+from skerry.protocol.snapshot import Snapshot, StoredCatalogue
+from tests.sim.disk import Disk
 from tests.sim.network import NetworkConfig, Node
 from tests.sim.world import World
 
@@ -57,14 +58,21 @@ def woken(seed: int, size: int) -> World:
     rng = random.Random(f"views {seed}")
     records = [_record(world, node) for node in world.nodes]
     publishing = publishers(world)
-    catalogues = [operation for node in publishing for operation in _catalogue(world, node)]
+    catalogues = {node.key: _catalogue(world, node) for node in publishing}
     for node in world.nodes:
-        drawn = rng.sample(range(size), min(size, NODES_KNOWN_MAX + 1))
-        view = [place for place in drawn if place != node.index][:NODES_KNOWN_MAX]
-        known = dict.fromkeys([*view, *(other.index for other in publishing)])
-        known.pop(node.index, None)
-        for operation in (*(item for place in known for item in records[place]), *catalogues):
-            node.disk.apply(operation)
+        drawn = rng.sample(world.nodes, min(size, NODES_KNOWN_MAX + 1))
+        view = [other for other in drawn if other is not node][:NODES_KNOWN_MAX]
+        known = [other for other in dict.fromkeys([*view, *publishing]) if other is not node]
+        node.disk = Disk(
+            Snapshot(
+                chains={world.owner_of[other.key]: (world.charters[other.key],) for other in known},
+                node_records={other.key: records[other.index] for other in known},
+                catalogues={
+                    (b"", key): StoredCatalogue(head=head, shown=head, cards={card_hash(card): card})
+                    for key, (head, card) in catalogues.items()
+                },
+            )
+        )
     world.start_all(over=WAKING_SECONDS, bootstraps=_bootstraps(size))
     world.network.run(WAKING_SECONDS + QUIET_SECONDS)
     for node in world.nodes:
@@ -76,17 +84,14 @@ def _bootstraps(size: int) -> int:
     return min(BOOTSTRAPS, max(2, size // 20))
 
 
-def _record(world: World, node: Node) -> tuple[StoreOperation, ...]:
-    """Return what others have on their disks of a node: its charters, and the record that it will sign."""
+def _record(world: World, node: Node) -> bytes:
+    """Return the record that a node will sign when it is switched on, which others have on their disks."""
     wall = world.network.config.wall + WAKING_SECONDS * node.index / len(world.nodes)
-    return (
-        PutCharters(world.owner_of[node.key], (world.charters[node.key],)),
-        PutNodeRecord(node.key, world.node_record(node, int(wall))),
-    )
+    return world.node_record(node, int(wall))
 
 
-def _catalogue(world: World, node: Node) -> tuple[StoreOperation, ...]:
-    """Return what all have on their disks of what a node published: one card."""
+def _catalogue(world: World, node: Node) -> tuple[bytes, bytes]:
+    """Return head and card of what a node published before."""
     raw = world.card(node, "before")
     card = CARD.decode(raw)
     catalogue = Catalogue.build([Entry(card.id, card.island, card_hash(raw))])
@@ -98,5 +103,5 @@ def _catalogue(world: World, node: Node) -> tuple[StoreOperation, ...]:
         root=catalogue.root,
         count=catalogue.count,
         issued=int(world.network.config.wall),
-    ).to_bytes()
-    return PutHead(b"", node.key, head), PutCatalogue(b"", node.key, head, (raw,), ())
+    )
+    return head.to_bytes(), raw

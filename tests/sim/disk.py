@@ -17,10 +17,16 @@ UNSYNCED_MAX = 64
 
 
 class Disk:
-    """What one node stored."""
+    """What one node stored.
 
-    def __init__(self) -> None:
-        self._synced = Snapshot()
+    Parameters
+    ----------
+    synced
+        What is on it already.
+    """
+
+    def __init__(self, synced: Snapshot | None = None) -> None:
+        self._synced = Snapshot() if synced is None else synced
         self._unsynced: list[StoreOperation] = []
 
     def apply(self, operation: StoreOperation) -> None:

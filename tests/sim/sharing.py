@@ -54,44 +54,43 @@ def _by_value(entries_max: int) -> Callable[[Function], Function]:
 
 def _by_trust(function: Function) -> Function:
     """Remember verdicts on a record, given its owner's charters and the wall clock."""
-    memory: dict[tuple[bytes, int, int], tuple[Any, Any]] = {}
+    memory: dict[tuple[Any, ...], tuple[Any, Any]] = {}
 
-    def remembered(raw: bytes, trust: Any, wall: int) -> Any:
-        place = (raw, id(trust), wall // TIME_SHARED_SECONDS)
+    def remembered(raw: bytes, trust: Any, wall: int, **named: Any) -> Any:
+        place = (raw, id(trust), wall // TIME_SHARED_SECONDS, *named.values())
         found = memory.get(place)
         if found is None:
             if len(memory) >= ENTRIES_MAX:
                 memory.clear()
             # The charters are kept too: an identity counts only while its object lives.
-            found = memory[place] = (function(raw, trust, wall), trust)
+            found = memory[place] = (function(raw, trust, wall, **named), trust)
         return found[0]
 
     return remembered
 
 
-def _by_owner(function: Function) -> Function:
-    """Remember verified cards by their bytes and the owner that they must name."""
-    remembered = _by_value(ENTRIES_MAX)(lambda raw, owner: function(raw, owner=owner))
-    return lambda raw, *, owner: remembered(raw, owner)
+def _named(function: Function) -> Function:
+    """Remember by the values of all arguments, those with a name too."""
+    remembered = _by_value(ENTRIES_MAX)(
+        lambda names, *values: function(
+            *values[: len(values) - len(names)],
+            **dict(zip(names, values[len(values) - len(names) :], strict=True)),
+        )
+    )
+    return lambda *values, **named: remembered(tuple(named), *values, *named.values())
 
 
 def _by_chain(function: Function) -> Function:
     """Remember verdicts on charter chains."""
-
-    def verify(chain: tuple[bytes, ...], hours: int, scheme: Any, work_bits: int) -> Any:
-        return function(chain, hours * TIME_SHARED_SECONDS, scheme=scheme, work_bits=work_bits)
-
-    remembered = _by_value(ENTRIES_MAX)(verify)
-    return lambda chain, wall, *, scheme, work_bits: remembered(
-        tuple(chain), wall // TIME_SHARED_SECONDS, scheme, work_bits
-    )
+    remembered = _named(lambda chain, hours, **named: function(chain, hours * TIME_SHARED_SECONDS, **named))
+    return lambda chain, wall, **named: remembered(tuple(chain), wall // TIME_SHARED_SECONDS, **named)
 
 
 PLACES = (
     ("skerry.protocol.conversation.open_envelope", _by_value(ENTRIES_MAX)),
     ("skerry.protocol.index.open_envelope", _by_value(ENTRIES_MAX)),
     ("skerry.protocol.owners.open_envelope", _by_value(ENTRIES_MAX)),
-    ("skerry.protocol.conversation.verify_card", _by_owner),
+    ("skerry.protocol.conversation.verify_card", _named),
     ("skerry.protocol.index.verify_head", _by_trust),
     ("skerry.protocol.owners.verify_node_record", _by_trust),
     ("skerry.protocol.owners.verify_chain", _by_chain),

@@ -35,6 +35,6 @@ def test_woken_and_joined_networks_give_like_figures() -> None:
     assert links_woken == pytest.approx(links, rel=0.1)
     assert by_waking.bytes_each == pytest.approx(by_joining.bytes_each, rel=0.05)
     assert by_waking.copies == pytest.approx(by_joining.copies, abs=0.04)
-    # The first to join have the most links, which shortens a small network: waking flatters nothing.
+    # Who joined early has the most links; a small network is shorter or longer for it, from seed to seed.
     assert max(by_waking.seconds) == pytest.approx(max(by_joining.seconds), rel=0.35)
-    assert 0.9 * by_joining.hops < by_waking.hops < 1.4 * by_joining.hops
+    assert 0.7 * by_joining.hops < by_waking.hops < 1.4 * by_joining.hops
