@@ -25,18 +25,21 @@ from tests.sim.world import World
 JOINS_PER_SECOND = 25.0
 BOOTSTRAPS = 20
 QUIET_SECONDS = 120.0
-"""Between the last join, or start, and the first publication."""
+"""Between the last join and the first publication."""
 SETTLING_SECONDS = 10.0
 """After the first publications of a joined network."""
-WAKING_SECONDS = 3.0
+WAKING_SECONDS = 0.0
 """All machines of a drawn network are switched on within this."""
+WOKEN_QUIET_SECONDS = 45.0
+"""Between the last start and the first publication: links are complete after some seconds, and everybody has
+compared its heads with a peer."""
 PUBLISHERS_MAX = 200
 
 
 def publishers(world: World) -> list[Node]:
-    """Return the nodes that publish: a fifth of all, and 200 at most."""
+    """Return the nodes that publish: a tenth of all, and 200 at most."""
     size = len(world.nodes)
-    count = max(1, min(size // 5, PUBLISHERS_MAX))
+    count = max(1, min(size // 10, PUBLISHERS_MAX))
     return world.nodes[:: size // count][:count]
 
 
@@ -74,7 +77,7 @@ def woken(seed: int, size: int) -> World:
             )
         )
     world.start_all(over=WAKING_SECONDS, bootstraps=_bootstraps(size))
-    world.network.run(WAKING_SECONDS + QUIET_SECONDS)
+    world.network.run(WAKING_SECONDS + WOKEN_QUIET_SECONDS)
     for node in world.nodes:
         node.deliveries.clear()
     return world

@@ -515,7 +515,7 @@ class Index:
     def restore(self, stored: StoredCatalogue) -> Held | None:
         """Take over what the disk holds for one node key; what does not verify is left to be pulled again."""
         held: Held | None = None
-        for raw in (stored.shown, stored.head, stored.other):
+        for raw in dict.fromkeys((stored.shown, stored.head, stored.other)):
             if not raw:
                 continue
             try:

@@ -64,6 +64,8 @@ class Passive:
         """Short id of a known record -> node key; this node's own record's among them."""
         self.needed: Callable[[bytes], bool] = never
         """Whether the record of a node is kept elsewhere, and so stays on the disk."""
+        self._networks: Counter[str] = Counter()
+        """Known nodes by network."""
 
     def own_record(self, record: Verified[NodeRecord]) -> None:
         """Take over this node's own record."""
@@ -77,14 +79,20 @@ class Passive:
         key = record.value.node_key
         if key in self.known:
             self.ids.pop(short_id(self.known[key].record), None)
+            self._networks[self.known[key].network] -= 1
         addresses = record.value.addresses
         network = network_of(addresses[0]) if addresses else ""
         self.known[key] = Known(record, dialable, verified, network)
+        self._networks[network] += 1
         self.ids[short_id(record)] = key
 
     def forget(self, key: bytes) -> None:
         """Keep a record no longer."""
-        self.ids.pop(short_id(self.known.pop(key).record), None)
+        gone = self.known.pop(key)
+        self.ids.pop(short_id(gone.record), None)
+        self._networks[gone.network] -= 1
+        if not self._networks[gone.network]:
+            del self._networks[gone.network]
         if not self.needed(key):
             self._context.store(DropNodeRecord(key))
 
@@ -122,6 +130,8 @@ class Passive:
 
     def crowding(self, keys: list[bytes]) -> list[bytes]:
         """Return those of one network, when more than ``NODES_PER_NETWORK`` of its nodes are known."""
+        if max(self._networks.values(), default=0) <= NODES_PER_NETWORK:
+            return []
         counts = Counter(known.network for known in self.known.values() if known.network)
         network, count = max(counts.items(), key=lambda item: item[1], default=("", 0))
         if count <= NODES_PER_NETWORK:

@@ -21,7 +21,7 @@ def figures(form: Callable[[int, int], World]) -> tuple[World, float, Measured]:
     with shared():
         world = form(3, SIZE)
         links = statistics.mean(len(node.links) for node in world.nodes)
-        chosen = publishers(world)[::5]
+        chosen = publishers(world)[::3]
         for number in range(ROUNDS):
             last = measured(world, chosen, f"round{number}")
     return world, links, last
