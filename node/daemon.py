@@ -71,6 +71,7 @@ from .search.service import SearchService
 from .search.sketches import Sketches
 from .storage.store import Store
 from .transfer.blobs_http import BlobRoutes
+from .transfer.copies import CopyRoutes
 from .transfer.fetching import SpecificationCache
 from .transfer.pace import Pace
 from .transfer.relay import RelayRoutes
@@ -166,17 +167,18 @@ class Node:
         )
         self._owners = self._new_owners()
         self._bridges = BridgeBook(self._keyring, self._state, self._directory, self._driver, records)
-        cache = BlobStore(folder.cache)
+        self._cache = BlobStore(folder.cache)
         self._ranges = self._new_ranges()
         self._specifications = SpecificationCache(
             self._blobs,
-            cache,
+            self._cache,
             self._index,
             self._directory,
             self._groups.sources.ready,
             proxies,
             self._ranges,
             pace=Pace(config.transfer.download_bytes_per_second),
+            peers=lambda: self._directory.sources(self._transport.connections),
             on_fetched=self._fetched,
         )
         self._view = self._new_view()
@@ -249,7 +251,9 @@ class Node:
         self._transport.add_to(application)
         self._groups.add_to(application)
         limit = self._config.transfer.upload_bytes_per_second
-        BlobRoutes(self._blobs, self._groups.audience.may_have, limit, self._served).add_to(application)
+        blobs = BlobRoutes(self._blobs, self._groups.audience.may_have, limit, self._served)
+        blobs.add_to(application)
+        CopyRoutes(self._cache, self._index, blobs.pace).add_to(application)
         if self._config.node.relay:
             RelayRoutes(self._ranges, self._state, self._directory).add_to(application)
         return application

@@ -136,6 +136,18 @@ BATCH_BLOB_BYTES_MAX: Final = 64 * 1024
 BATCH_BYTES_MAX: Final = 4 * MIB
 """Bytes of blobs in one such answer, which is held in memory."""
 
+COPIES_SERVED_MAX: Final = 8
+"""Answers with copies of specifications under way at one time: a favour, and up to 4 MiB of memory each."""
+
+COPY_CARDS_MAX: Final = 4
+"""Cards naming one specification that are looked at for a public one among them."""
+
+COPIES_PEERS_MAX: Final = 3
+"""Connected nodes asked for copies of what owners did not send: one after the other, for what is missing."""
+
+OWNERS_SECONDS_SHARE: Final = 0.5
+"""Part of the time for specifications that owners have to themselves before others are asked for copies."""
+
 UNWRITTEN_BYTES_MAX: Final = 64 * MIB
 """Fetched specifications that wait for the disk; beyond it they are used and not kept."""
 

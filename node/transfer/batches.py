@@ -78,7 +78,7 @@ def portions(sizes: Mapping[bytes, int]) -> list[list[bytes]]:
             room = BATCH_BYTES_MAX
         made[-1].append(root)
         room -= size
-    return [portion for portion in made if len(portion) > 1]
+    return made
 
 
 async def pieces_of(

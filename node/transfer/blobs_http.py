@@ -55,7 +55,7 @@ class BlobRoutes:
         upload_bytes_per_second: int = 0,
         on_served: Callable[[web.Request, bytes, int], None] = lambda *_: None,
     ) -> None:
-        self._pace = Pace(upload_bytes_per_second)
+        self.pace = Pace(upload_bytes_per_second)
         self._on_served = on_served
         self._blobs = blobs
         self._may_have = may_have
@@ -98,7 +98,7 @@ class BlobRoutes:
             # All are read in any case: how long "no" takes must not tell why.
             found = await asyncio.to_thread(batches.read_pieces, self._blobs, allowed)
             pieces = [(root, data) for root, data in found if allowed[root]]
-            await self._pace.take(sum(len(data) for _, data in pieces))
+            await self.pace.take(sum(len(data) for _, data in pieces))
         finally:
             self._serving -= 1
         for root, data in pieces:
@@ -117,7 +117,7 @@ class BlobRoutes:
         if response.status == 206:
             response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
         await response.prepare(request)
-        pace = _Watched(self._pace, lambda: self._may_have(root, _token(request)))
+        pace = _Watched(self.pace, lambda: self._may_have(root, _token(request)))
         try:
             sent = await send_range(request, response, file, start, stop, pace, self._kernel)
         except _NoLongerAllowedError:

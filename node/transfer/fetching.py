@@ -23,12 +23,15 @@ import aiohttp
 import structlog
 
 from skerry.errors import NotFound, SkerryError, StorageError, TransportError, Unavailable
+from skerry.node.directory import PUBLIC
 from skerry.node.limits import (
     CACHE_BYTES_MAX,
+    COPIES_PEERS_MAX,
     DIAL_SECONDS_MAX,
     FETCH_FAILURE_SECONDS,
     FETCH_SECONDS_MAX,
     FETCHES_CONCURRENT_MAX,
+    OWNERS_SECONDS_SHARE,
     PINNED_CLIENTS_MAX,
     UNWRITTEN_BYTES_MAX,
 )
@@ -75,6 +78,8 @@ class SpecificationCache:
         How nodes that cannot be dialled are asked.
     pace
         Limits all transfers together.
+    peers
+        Returns how nodes that are connected now are reached, for copies.
     on_fetched
         Told of a blob that arrived, and its bytes.
     """
@@ -90,8 +95,10 @@ class SpecificationCache:
         ranges: Ranges,
         *,
         pace: Pace = UNLIMITED,
+        peers: Callable[[], Sequence[Source]] = tuple,
         on_fetched: Callable[[bytes, int], None] = lambda *_: None,
     ) -> None:
+        self._peers = peers
         self._own = own
         self._cache = cache
         self._index = index
@@ -118,14 +125,21 @@ class SpecificationCache:
         NotFound
             ``E-NOTFOUND-SPECIFICATION``: no live card names it.
         Unavailable
-            ``E-UNAVAILABLE-SPECIFICATION``: none of the nodes that hold the card sent it.
+            ``E-UNAVAILABLE-SPECIFICATION``: none of the nodes that hold the card sent it, nor a copy.
         """
         entry = self._index.by_specification(root)
         if entry is None:
             raise NotFound(
                 "No live learnware has this specification", where=root.hex(), code="E-NOTFOUND-SPECIFICATION"
             )
-        return await self.of(entry)
+        try:
+            return await self.of(entry)
+        except Unavailable:
+            copies: dict[bytes, bytes] = {}
+            await self._from_peers([entry], copies)
+            if root not in copies:
+                raise
+            return copies[root]
 
     async def held(self, roots: AbstractSet[bytes]) -> dict[bytes, bytes]:
         """Return those of some blobs that are here, by root: read together, since a search wants hundreds."""
@@ -139,6 +153,7 @@ class SpecificationCache:
         """Return, by root, those specification blobs of cards that could be had before a deadline.
 
         Each owner is asked at the same time: for all of its blobs at once, then for each that did not come.
+        What owners did not send after a while is asked of connected nodes, which may have copies.
 
         Parameters
         ----------
@@ -153,8 +168,15 @@ class SpecificationCache:
                 missing[min(entry.places)].append(entry)
         if missing:
             tasks = [asyncio.create_task(self._from_owner(part, found)) for part in missing.values()]
-            _, late = await asyncio.wait(tasks, timeout=max(0.0, deadline - time.monotonic()))
-            for task in late:
+            left = max(0.0, deadline - time.monotonic())
+            await asyncio.wait(tasks, timeout=OWNERS_SECONDS_SHARE * left)
+            rest = [entry for root, entry in by_root.items() if root not in found and _is_public(entry)]
+            if rest:
+                tasks.append(asyncio.create_task(self._from_peers(rest, found)))
+            pending = {task for task in tasks if not task.done()}
+            while pending and len(found) < len(by_root) and (left := deadline - time.monotonic()) > 0:
+                _, pending = await asyncio.wait(pending, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         return dict(found)
@@ -168,6 +190,17 @@ class SpecificationCache:
                 self._keep(root, data)
         rest = [entry for entry in entries if entry.card.specification.root not in found]
         await asyncio.gather(*(self._alone(entry, found) for entry in rest))
+
+    async def _from_peers(self, entries: Sequence[Entry], found: dict[bytes, bytes]) -> None:
+        """Fetch copies of blobs of public cards, and put them into `found` as they come."""
+        for source in self._peers()[:COPIES_PEERS_MAX]:
+            blobs = [
+                entry.card.specification for entry in entries if entry.card.specification.root not in found
+            ]
+            sizes = {blob.root: blob.size for blob in blobs}
+            async for root, data in self._fetcher.fetch_many(sizes, source, "/copies"):
+                found[root] = data
+                self._keep(root, data)
 
     async def _alone(self, entry: Entry, found: dict[bytes, bytes]) -> None:
         try:
@@ -259,6 +292,10 @@ class SpecificationCache:
             self._cache.remove(oldest)
 
 
+def _is_public(entry: Entry) -> bool:
+    return any(scope == PUBLIC for scope, _ in entry.places)
+
+
 class Fetcher:
     """Fetches blobs from other nodes over TLS and verifies them."""
 
@@ -295,7 +332,7 @@ class Fetcher:
         )
 
     async def fetch_many(
-        self, sizes: Mapping[bytes, int], source: Source
+        self, sizes: Mapping[bytes, int], source: Source, path: str = "/blobs"
     ) -> AsyncIterator[tuple[bytes, bytes]]:
         """Yield (root, blob) of those of some small blobs that a node sends together.
 
@@ -304,7 +341,7 @@ class Fetcher:
         way = of_source(source)
         if source.prefix or not way.addresses or time.monotonic() < self._failed.get(way.addresses[0], 0.0):
             return
-        url = f"https://{way.addresses[0]}/blobs"
+        url = f"https://{way.addresses[0]}{path}"
         for roots in batches.portions(sizes):
             await self._pace.take(sum(sizes[root] for root in roots))
             try:
