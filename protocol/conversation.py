@@ -72,6 +72,8 @@ from .violations import Violation
 from .walks import Walks
 from .whereabouts import Whereabouts
 
+ENDED_BY_CHARTERS = (Violation.EPOCH_OLD, Violation.KEY_UNKNOWN, Violation.OWNER_FROZEN)
+"""Why a head is refused that was good under earlier charters."""
 PUBLIC = b""
 """The scope that every node takes part in."""
 
@@ -272,12 +274,13 @@ class Conversation:
             trust = self.owners.get(owner)
             if trust is not None and trust.charter.version == 1 and not trust.frozen:
                 continue  # A first charter: there was no earlier one that anything could be held under.
+            concerned = [scope for scope, index in self.indexes.items() if owner in index.set]
             for index in self.indexes.values():
                 self._settled(index, index.recheck(owner))
             self._end_revoked(owner)
-            for scope, index in self.indexes.items():
-                if owner in index.set:
-                    self.carrier.pass_on(scope, owner, b"", besides=teller)
+            for scope in concerned:
+                self.carrier.pass_on(scope, owner, b"", besides=teller)
+            for index in self.indexes.values():
                 self.publishing.renew(index)  # at once if these charters ended the own head
         self.groups.update()
 
@@ -296,6 +299,7 @@ class Conversation:
             except RemoteProtocolError as error:
                 self.context.misbehaved(peer, error.violation, str(error))
                 self._note_refused(raw, error)
+                self._answer_by_charters(peer, raw, error)
         self.membership.offer_fresh(peer)
         self.context.answered(peer, NODES)
         last = not message.charters and not message.envelopes
@@ -335,6 +339,12 @@ class Conversation:
             return
         for subject in subjects:
             self.context.note(subject, Because.REFUSED, f"{error.violation}: {envelope.type}, {error.why}")
+
+    def _answer_by_charters(self, peer: bytes, raw: bytes, error: RemoteProtocolError) -> None:
+        """Tell a peer of the charters that ended the head which it sent: it may not know them."""
+        if error.violation in ENDED_BY_CHARTERS and self.context.pays(peer, CHAIN_WORK):
+            for chains, _ in self.owners.frames([(RECORD_HEADER.decode(open_envelope(raw).body).owner, b"")]):
+                self.context.send(peer, Records(chains, ()))
 
     def _newest_requested(self, peer: bytes, message: NewestRequest) -> None:
         index = self.index_for(peer, message.scope)

@@ -295,10 +295,11 @@ class Index:
             statement = tagged_hash("skerry/disputed/1", statement)
         if not self.takes(value.owner) or self.left_behind(value):
             self.set.remove(key)
+            self.settle_charters(value.owner)
             return
         self.set.put(key, SetEntry(value.epoch, value.seq, statement))
         if value.owner not in self.set:
-            self.put_charters(value.owner)
+            self.settle_charters(value.owner)
 
     def left_behind(self, head: Head) -> bool:
         """Return whether a head is of an epoch that its owner has left; only the own one is ever held."""
@@ -314,10 +315,11 @@ class Index:
         if held is not None and self.takes(held.head.value.owner) != (self._context.key in self.set):
             self._enter(self._context.key, held)
 
-    def put_charters(self, owner: bytes) -> None:
-        """Enter an owner's charters into the set."""
+    def settle_charters(self, owner: bytes) -> None:
+        """Have an owner's charters in the set as long as a head of it is, and only then."""
         trust = self._owners.get(owner)
-        if trust is None:
+        if trust is None or not any(item.key in self.set for item in trust.charter.node_keys):
+            self.set.remove(owner)
             return
         newest = sorted(chain[-1] for chain in trust.chains)
         statement = tagged_hash("skerry/charters/1", *(open_envelope(raw).hash for raw in newest))
@@ -468,6 +470,7 @@ class Index:
             if head is not None:
                 self._by_id.pop(head_id(head.hash), None)
         self.set.remove(key)
+        self.settle_charters(held.head.value.owner)
         self._context.store(DropCatalogue(self.scope, key))
         shown = held.cards if held.partial is None else held.partial
         removed = tuple(digest for digest in shown if digest not in held.hidden)
@@ -506,8 +509,7 @@ class Index:
                 self._context.note(key, Because.REFUSED, f"{error.violation}: by newer charters")
                 self.drop(key)
                 dropped.append(key)
-        if dropped or owner in self.set or owner in self.owners_held():
-            self.put_charters(owner)
+        self.settle_charters(owner)
         return dropped
 
     # Starting.

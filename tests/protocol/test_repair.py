@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from skerry.protocol.charter import next_charter
 from skerry.protocol.effects import Connect, Disconnect
-from skerry.protocol.events import Disconnected, TimerKind
+from skerry.protocol.envelope import open_envelope
+from skerry.protocol.events import Disconnected, TimerKind, WallClock
 from skerry.protocol.exchange import Ranges, RecordsRequest
 from skerry.protocol.hashing import fingerprint
-from skerry.protocol.limits import CUT_OFF_SECONDS, FRAME_BYTES_MAX, RECORD_KEYS_MAX, WORK_SAVED_MAX
+from skerry.protocol.limits import (
+    CLOCK_TOLERANCE_SECONDS,
+    CUT_OFF_SECONDS,
+    FRAME_BYTES_MAX,
+    RECORD_KEYS_MAX,
+    WORK_SAVED_MAX,
+)
 from skerry.protocol.messages import MESSAGE, Digest, News, Records
 from skerry.protocol.reconcile import Range
 from tests.protocol.scripted import Scripted, sent, violations
@@ -150,3 +158,36 @@ def test_what_repair_brings_is_pushed_on() -> None:
     effects = script.say(script.peers[1], Records((script.charters(script.peers[0]),), (raw,)))
     assert sent(effects, script.peers[2], News)
     assert not [effect for effect in effects if isinstance(effect, Connect)]
+
+
+def test_an_owners_charters_leave_the_set_with_its_last_head() -> None:
+    """Found by the simulator: who had held a head that ended never agreed again with who had not."""
+    script = Scripted()
+    peer, owner = script.peers
+    script.connect(peer)
+    wall = int(script.world.network.config.wall)
+    raw, _ = script.head(owner, [], lease=wall + 60)
+    script.say(peer, Records((script.charters(owner),), (raw,)))
+    assert script.state.digest() != fingerprint([])
+    script.happen(WallClock(wall + CLOCK_TOLERANCE_SECONDS + 3600))
+    script.fire(TimerKind.HOUSEKEEPING)
+    assert owner.key not in script.state.heads()
+    assert script.state.digest() == fingerprint([])
+
+
+def test_who_sends_a_head_that_later_charters_ended_is_told_of_these() -> None:
+    script = Scripted()
+    peer, owner = script.peers
+    script.connect(peer)
+    raw, _ = script.head(owner, [])
+    revoked = next_charter(
+        open_envelope(script.charters(owner)[-1]),
+        script.world.owner_signers(owner),
+        node_keys=(),
+        issued=int(script.world.network.config.wall),
+    )
+    chain = (*script.charters(owner), revoked.to_bytes())
+    script.say(peer, Records((chain,), ()))
+    effects = script.say(peer, Records((script.charters(owner),), (raw,)))
+    assert chain in [charters for message in sent(effects, peer, Records) for charters in message.charters]
+    assert script.state.digest() == fingerprint([])
