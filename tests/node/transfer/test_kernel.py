@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from skerry.node.limits import DRAIN_SECONDS_MAX, SEND_THREADS_MAX
 from skerry.node.transfer import kernel
@@ -39,6 +40,7 @@ async def ended(before: int) -> None:
 
 
 async def test_a_thread_sends_a_large_answer_and_ends_with_the_listener(blob: Blob) -> None:
+    assert isinstance(asyncio.get_running_loop(), uvloop.Loop)
     store, root, content = blob
     before = threads_sending()
     async with plain(store) as (address, _):
