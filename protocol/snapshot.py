@@ -8,8 +8,9 @@ whoever can write the disk can also write the keys (ADR 45).
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from .effects import (
     DropCatalogue,
@@ -26,6 +27,22 @@ from .effects import (
     PutRecord,
     StoreOperation,
 )
+
+
+@runtime_checkable
+class Reads(Protocol):
+    """What a mapping of cards has that reads the disk: many at once cost it less than one by one."""
+
+    def many(self, hashes: Sequence[bytes]) -> list[bytes]:
+        """Return those of some cards that are here, in the order of their hashes."""
+        ...
+
+
+def cards_in(cards: Mapping[bytes, bytes], hashes: Sequence[bytes]) -> list[bytes]:
+    """Return those of some cards that a mapping holds, in the order of their hashes."""
+    if isinstance(cards, Reads):
+        return cards.many(hashes)
+    return [cards[digest] for digest in hashes if digest in cards]
 
 
 @dataclass(slots=True)

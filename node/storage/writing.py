@@ -49,8 +49,9 @@ FACTS_VERSION: Final = "1"
 
 _MARK: Final = "facts"
 _PUT_CARDS: Final = "INSERT OR IGNORE INTO cards (place, hash, pending, card) VALUES "
-_PROMOTE: Final = """INSERT OR IGNORE INTO cards (place, hash, pending, card)
-    SELECT place, hash, 0, card FROM cards WHERE place = ? AND pending"""
+_PROMOTE: Final = "UPDATE OR IGNORE cards SET pending = 0 WHERE place = ? AND pending AND number > ?"
+_PROMOTE_ANEW: Final = """INSERT OR IGNORE INTO cards (place, hash, pending, card)
+    SELECT place, hash, 0, card FROM cards WHERE place = ? AND pending AND number <= ?"""
 _PUT_FACTS: Final = "INSERT OR REPLACE INTO facts (number, facts) VALUES "
 _UNDERIVED: Final = """SELECT number, hash, place, card FROM cards
     WHERE number > ? AND NOT pending ORDER BY number LIMIT ?"""
@@ -133,7 +134,10 @@ def _put_catalogue(connection: Connection, operation: effects.PutCatalogue) -> N
     if operation.added:
         added = operation.added
         came = _keep_pending(connection, place, added)
-        connection.exec_driver_sql(_PROMOTE, (place,))
+        # What is derived follows in the order of numbers: a card that it has passed gets a new one.
+        derived = words.mark(connection)
+        connection.exec_driver_sql(_PROMOTE_ANEW, (place, derived))
+        connection.exec_driver_sql(_PROMOTE, (place, derived))
         rest = {digest: card for digest, card in added.items() if digest not in came}
         _put_cards(connection, place, rest, pending=False)
     connection.execute(delete(cards).where(cards.c.place == place, cards.c.pending))

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skerry.errors import StorageError
+from skerry.node.storage.facts import FACTS
 from skerry.node.storage.schema import REVISION, metadata
 from skerry.node.storage.store import Store
 from skerry.protocol import effects
@@ -147,3 +148,29 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path: Path, store: Store) 
     with pytest.raises(StorageError) as caught:
         Store(tmp_path / "store.sqlite")
     assert caught.value.code == "E-STORAGE-DATABASE"
+
+
+@pytest.mark.parametrize("derived_between", [False, True])
+async def test_pending_cards_are_found_once_their_catalogue_is_whole(
+    store: Store, *, derived_between: bool
+) -> None:
+    """Also when facts and words of cards that were stored later are there already."""
+    cards = by_hash(CARDS)
+    hashes = list(cards)
+    some, others = by_hash(CARDS[:2]), by_hash(CARDS[2:])
+    store.write_now([effects.PutPendingCards(b"", KEY, some)])
+    store.write_now([effects.PutCatalogue(b"", OTHER, b"head", others, ())])
+    if derived_between:
+        store.take_in_all_words()
+    assert not set(await store.find_words("model")) & set(hashes[:2])
+    store.write_now([effects.PutCatalogue(b"", KEY, b"head", by_hash(CARDS[:3]), ())])
+    store.take_in_all_words()
+    assert set(await store.find_words("model")) == set(hashes)
+    rows = b"".join(store.read_facts())
+    assert sorted(rows[at : at + 32] for at in range(0, len(rows), FACTS.size)) == sorted(
+        [*hashes[:3], *hashes[2:]]
+    )
+    held = store.read().catalogues[b"", KEY]
+    assert (dict(held.cards), held.pending) == (by_hash(CARDS[:3]), {})
+    assert held.cards.many([hashes[3], hashes[1], hashes[0]]) == [CARDS[1], CARDS[0]]  # type: ignore[attr-defined]
+    store.close()
