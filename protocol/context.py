@@ -30,6 +30,7 @@ from .limits import (
     STRETCH_FACTOR,
     STRETCH_SECONDS,
     UNVOUCHED_CARDS_MAX,
+    VOUCHED_CARDS_MAX,
     WORK_BITS,
 )
 from .messages import MESSAGE, Message
@@ -53,6 +54,8 @@ class StateConfig:
         Weights and thresholds of the peer score.
     unvouched_cards_max
         How many cards of owners that nobody vouches for this node keeps in all.
+    vouched_cards_max
+        How many it keeps of all that one member of its groups let in.
     token_secret
         Under which this node makes blob tokens: drawn from the system at every start.
     scheme, work_bits
@@ -66,6 +69,7 @@ class StateConfig:
     host: str = ""
     score: ScoreConfig = field(default_factory=ScoreConfig)
     unvouched_cards_max: int = UNVOUCHED_CARDS_MAX
+    vouched_cards_max: int = VOUCHED_CARDS_MAX
     token_secret: bytes = field(default=b"", repr=False)
     scheme: type[SignatureScheme] = Signer
     work_bits: int = WORK_BITS

@@ -101,7 +101,7 @@ class Conversation:
         self.tokens: Tokens = Tokens(context, self.owners, self._shares_a_group)
         self.membership.is_companion = self.groups.is_member
         self.broadcast.visits = self.membership.visiting
-        self.quota: Quota = Quota(context, self.groups.is_member)
+        self.quota: Quota = Quota(context, self.groups.voucher)
         self.pulls: Pulls = Pulls(context, self._became_whole, self._shares, self.quota.allows)
         self.reports: Reports = Reports(context, self.indexes, self._spread)
         self.carrier: Carrier = Carrier(

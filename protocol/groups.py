@@ -465,6 +465,15 @@ class Groups:
         wall = self._context.wall
         return any(group.standing(owner, wall) is not None for group in self.groups.values())
 
+    def voucher(self, owner: bytes) -> bytes:
+        """Return who let an owner into a group of ours, the first of them; nothing when it is in none."""
+        wall = self._context.wall
+        for group in self.groups.values():
+            standing = group.standing(owner, wall)
+            if standing is not None:
+                return standing.invited_by or owner
+        return b""
+
     def may_read(self, scope: bytes, owner: bytes) -> bool:
         """Return whether what is shown to a group may be given to an owner now."""
         group = self.groups.get(scope)

@@ -460,6 +460,10 @@ UNVOUCHED_CARDS_MAX = 1_000_000
 """Cards of all owners together for whom nobody vouches: what one node is built for; an operator of a smaller
 machine, or one that is flooded, sets less."""
 
+VOUCHED_CARDS_MAX = 1_000_000
+"""Public cards of all owners together that one member of a group of ours let in: as many as one owner may
+need, and no more for who lets in a hundred."""
+
 HEAD_OLD_SECONDS = 8 * 24 * 3600
 """Age at which a head should have been renewed: a day more than honest owners take."""
 

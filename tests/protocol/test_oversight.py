@@ -243,7 +243,7 @@ def test_strangers_share_one_quota_of_bodies_and_heads_are_admitted_all_the_same
     assert not sent(small.effects, second, CardsRequest)
     (why,) = delivered(small.happen(Why(1, small.world.owner_of[second.key])), WhyReport)
     withheld = [reason.detail for reason in why.reasons if reason.because is Because.WITHHELD]
-    assert withheld[0].startswith("quota: 2 cards")
+    assert withheld[0].startswith("quota-strangers: 2 cards")
 
 
 def test_who_is_vouched_for_is_fetched(small: Scripted) -> None:
