@@ -1,10 +1,13 @@
 """CPU and bytes of one machine: verifying, applying and reconciling, without a network around it.
 
-CPU figures are processor seconds of this process and depend on the machine; bytes do not.
+CPU figures are processor seconds of this process and depend on the machine; each is the best of a few runs,
+since whatever else runs on a machine makes a core look slower than it is. Bytes depend on nothing. Signatures
+are Ed25519 here.
 """
 
 from __future__ import annotations
 
+import gc
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -23,10 +26,11 @@ from skerry.protocol.messages import MESSAGE, Cards, Digest, News, Tree, TreeReq
 from skerry.protocol.pull import Pull
 from skerry.protocol.reconcile import Entry as SetEntry
 from skerry.protocol.reconcile import HeadSet, Range
-from skerry.protocol.signing import FakeSigner
+from skerry.protocol.signing import Signer
 from skerry.protocol.trust import verify_chain
 
 WALL = 1_790_000_000
+REPEATS = 3
 
 
 def make_card(owner: bytes, number: int, version: int = 1) -> bytes:
@@ -64,8 +68,10 @@ class Owner:
     """An owner that signs heads over anything."""
 
     def __init__(self) -> None:
-        self.signer = FakeSigner(b"node")
-        owner, recovery = FakeSigner(b"owner"), FakeSigner(b"recovery")
+        self.signer = Signer.from_bytes(tagged_hash("skerry/bench-node/1"))
+        owner, recovery = (
+            Signer.from_bytes(tagged_hash(f"skerry/bench-{name}/1")) for name in ("owner", "recovery")
+        )
         key = NodeKey(self.signer.public_key, (ROLE_PUBLISH,), 0, 2 * WALL)
         charter = new_charter(
             name="bench",
@@ -75,7 +81,7 @@ class Owner:
             issued=WALL,
             work_bits=0,
         )
-        self.trust = verify_chain([charter.to_bytes()], WALL, scheme=FakeSigner, work_bits=0)
+        self.trust = verify_chain([charter.to_bytes()], WALL, work_bits=0)
 
     def head(self, catalogue: Catalogue, seq: int) -> Verified[Head]:
         """Return a verified head over a catalogue."""
@@ -142,6 +148,16 @@ def apply_rows(count: int) -> Iterator[Row]:
     head = owner.head(catalogue, 1)
     answers: list[bytes] = []
     transfer(Pull(head, Catalogue(), {}, {}), catalogue, raw.__getitem__, answers)
+    seconds = min(receive_seconds(head, answers) for _ in range(REPEATS))
+    note = f"one core, best of {REPEATS}"
+    rate = count / seconds
+    yield Row("apply_cards_per_second_bucket", rate, "cards/s", {"cards": count}, goal=">= 30000", note=note)
+    yield single_row(owner, list(raw.values()))
+
+
+def receive_seconds(head: Verified[Head], answers: list[bytes]) -> float:
+    """Return the processor time in which a catalogue is received, verified and applied."""
+    gc.collect()
     started = time.process_time()
     pull = Pull(head, Catalogue(), {}, {})
     receive(pull, answers)
@@ -149,21 +165,26 @@ def apply_rows(count: int) -> Iterator[Row]:
     mine.update(pull.entries.values())
     if not mine.matches(head.value):
         raise RuntimeError("the pulled catalogue is not the one signed")
-    rate = count / (time.process_time() - started)
-    yield Row(
-        "apply_cards_per_second_bucket", rate, "cards/s", {"cards": count}, goal=">= 30000", note="one core"
-    )
-    yield single_row(owner, list(raw.values()))
+    return time.process_time() - started
 
 
 def single_row(owner: Owner, cards: list[bytes]) -> Row:
-    """Pushed cards: decode the news, verify head and cards, change the catalogue, compare the root."""
+    """Pushed cards: sixteen with each head."""
     frames = []
     catalogue = Catalogue()
     for seq, start in enumerate(range(0, len(cards) - 15, 16), start=1):
         part = cards[start : start + 16]
         catalogue.update(map(entry_of, part))
         frames.append(MESSAGE.encode(News(owner.head(catalogue, seq).raw, seq - 1, tuple(part), ())))
+    rate = 16 * len(frames) / min(pushed_seconds(owner, frames) for _ in range(REPEATS))
+    note = f"one core, best of {REPEATS}"
+    params = {"cards": len(cards)}
+    return Row("apply_cards_per_second_single", rate, "cards/s", params, goal=">= 8000", note=note)
+
+
+def pushed_seconds(owner: Owner, frames: list[bytes]) -> float:
+    """Decode news, verify heads and cards, change the catalogue, compare the roots; return processor time."""
+    gc.collect()
     mine = Catalogue()
     started = time.process_time()
     for frame in frames:
@@ -175,8 +196,7 @@ def single_row(owner: Owner, cards: list[bytes]) -> Row:
         mine.update([Entry(card.value.id, card.value.island, card.hash) for card in verified])
         if not mine.matches(head.value):
             raise RuntimeError("the pushed catalogue is not the one signed")
-    rate = 16 * len(frames) / (time.process_time() - started)
-    return Row("apply_cards_per_second_single", rate, "cards/s", {"cards": len(cards)}, goal=">= 8000")
+    return time.process_time() - started
 
 
 def entry_of(raw: bytes) -> Entry:

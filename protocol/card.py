@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from functools import cache
 from math import isfinite
 from typing import Annotated
 
@@ -184,6 +185,12 @@ def verify_card(
     return Verified(card, raw, digest, SEAL)
 
 
+@cache
+def _floats(count: int) -> struct.Struct:
+    """Return how so many numbers are read; there are at most as many formats as columns."""
+    return struct.Struct(f"<{count}f")
+
+
 def _check_columns(card: Card) -> None:
     """Refuse means and spreads of different or odd lengths, and numbers that are not finite."""
     if len(card.means) != len(card.spreads) or len(card.means) % FLOAT_BYTES:
@@ -195,8 +202,9 @@ def _check_columns(card: Card) -> None:
         raise RemoteProtocolError(
             Violation.CARD_INVALID, f"{columns} means for {card.dimension} columns", where=card.slug
         )
-    means = struct.unpack(f"<{columns}f", card.means)
-    spreads = struct.unpack(f"<{columns}f", card.spreads)
+    if not columns:
+        return
+    numbers = _floats(2 * columns).unpack(card.means + card.spreads)
     # A sum of float32 in float64 cannot overflow, so it is finite exactly when all are.
-    if not isfinite(sum(means) + sum(spreads)) or min(spreads, default=0.0) < 0:
+    if not isfinite(sum(numbers)) or min(numbers[columns:]) < 0:
         raise RemoteProtocolError(Violation.CARD_INVALID, "a mean or spread is no number", where=card.slug)
