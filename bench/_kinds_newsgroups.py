@@ -15,9 +15,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.naive_bayes import MultinomialNB
-from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from bench._kinds_corpus import Bayes, Corpus, Kept
@@ -57,8 +56,11 @@ def rows(options: argparse.Namespace) -> list[Row]:
         name = f"{len(corpus.texts)}-{owners}-{seed}"
         found.append(kept.figures(f"served-{name}", partial(served, market, searchers, TEXT_COMBINATIONS)))
         counts = (100,) if options.quick else CURVE
-        measure = partial(with_labels, corpus, market, searchers, counts, seed)
-        labelled.append(kept.figures(f"labels-{name}", measure))
+        entries: list[dict[str, Any]] = []
+        for number, one in enumerate(searchers):
+            measure = partial(with_labels, corpus, market, one, number, counts, seed)
+            entries += kept.figures(f"labels-{name}-{number}", measure)
+        labelled.append(entries)
     params = {"owners": 10 * owners, "searchers": len(searchers), "draws": draws, "hits": HITS}
     rows = [*_unlabelled(found, params), *_labelled(labelled)]
     # An eighth of the messages is another scenario, with other figures.
@@ -124,41 +126,38 @@ def _row(
 
 
 def with_labels(
-    corpus: Corpus, market: list[Learnware], searchers: list[Searcher], counts: tuple[int, ...], seed: int
+    corpus: Corpus, market: list[Learnware], one: Searcher, number: int, counts: tuple[int, ...], seed: int
 ) -> list[dict[str, Any]]:
-    """Return what labels add in one market, one entry a searcher and number of labels.
+    """Return what labels add for the searcher of a number, one entry a number of labels.
 
     Each has the accuracy of training from ``scratch`` and, for some numbers, that of AutoReuse on the ten
     nearest (``auto``) and what it ``chose``.
     """
+    topics = list(itertools.combinations(TOPICS, 2))[number]
+    nearest = [market[index] for index in ranked(one, market).indices[:HITS]]
+    pool = np.random.default_rng((seed, number)).permutation(corpus.of(topics, training=True))
     found: list[dict[str, Any]] = []
-    for number, topics in enumerate(itertools.combinations(TOPICS, 2)):
-        one = searchers[number]
-        nearest = [market[index] for index in ranked(one, market).indices[:HITS]]
-        pool = np.random.default_rng((seed, number)).permutation(corpus.of(topics, training=True))
-        for count in counts:
-            texts = [corpus.texts[place] for place in pool[:count]]
-            labels = corpus.labels[pool[:count]]
-            entry = {"labels": count, "scratch": _from_scratch(texts, labels, one)}
-            if count in AUTO_GOALS:
-                reuser = AutoReuse(
-                    nearest,
-                    requirement=one.requirement,
-                    unlabelled=one.rows,
-                    budget_seconds=BUDGET_SECONDS,
-                )
-                reuser.fit(texts, labels)
-                entry |= {"auto": reuser.score(one.rows, one.truth), "chose": reuser.report_["chosen"]}
-            found.append(entry)
+    for count in counts:
+        texts, labels = [corpus.texts[place] for place in pool[:count]], corpus.labels[pool[:count]]
+        entry = {"labels": count, "scratch": _from_scratch(corpus, pool[:count], one)}
+        if count in AUTO_GOALS:
+            reuser = AutoReuse(
+                nearest, requirement=one.requirement, unlabelled=one.rows, budget_seconds=BUDGET_SECONDS
+            )
+            reuser.fit(texts, labels)
+            entry |= {"auto": reuser.score(one.rows, one.truth), "chose": reuser.report_["chosen"]}
+        found.append(entry)
     return found
 
 
-def _from_scratch(texts: list[str], labels: np.ndarray, one: Searcher) -> float:
-    """Return the accuracy of the better of two models trained on the labels alone."""
-    vectoriser = TfidfVectorizer(stop_words="english", sublinear_tf=True)
-    models = (MultinomialNB(alpha=0.1), LinearSVC())
-    trained = [make_pipeline(vectoriser, model).fit(texts, labels) for model in models]
-    return max(float(model.score(one.rows, one.truth)) for model in trained)
+def _from_scratch(corpus: Corpus, places: np.ndarray, one: Searcher) -> float:
+    """Return the accuracy of the better of two models trained on labelled messages alone, on their words."""
+    words = np.flatnonzero(corpus.counts[places].getnnz(axis=0))
+    wanted = [corpus.places[text] for text in one.rows]
+    weights = TfidfTransformer(sublinear_tf=True).fit(corpus.counts[places][:, words])
+    known, asked = (weights.transform(corpus.counts[rows][:, words]) for rows in (places, wanted))
+    trained = [model.fit(known, corpus.labels[places]) for model in (MultinomialNB(alpha=0.1), LinearSVC())]
+    return max(float(model.score(asked, one.truth)) for model in trained)
 
 
 def _labelled(draws: list[list[dict[str, Any]]]) -> list[Row]:

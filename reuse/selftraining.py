@@ -137,11 +137,10 @@ class SelfTrained(Reuser):
         self.unknown_: Floats = self._unknown(truth)
         told = self._taught_answers(texts)
         self.rounds_: int = ROUNDS[0]
-        self.words_: Any = _words(texts if labels is None else np.concatenate([texts, rows]))
         self.student_: Student | None = None
-        if self.words_ is not None:
-            unlabelled = self.words_.transform(texts)
-            known = None if labels is None else self.words_.transform(rows)
+        self.words_, read = _words(texts if labels is None else np.concatenate([texts, rows]))
+        if read is not None:
+            unlabelled, known = read[: len(texts)], None if labels is None else read[len(texts) :]
             self.rounds_ = self._rounds(unlabelled, told, known, truth)
             self.student_ = self._student(unlabelled, told, known, truth, self.rounds_)[-1]
         return self
@@ -192,17 +191,18 @@ class SelfTrained(Reuser):
         """Return the students after each round."""
         folds = np.random.default_rng(self.random_state).permutation(len(told)) % FOLDS_MAX
         parts = [np.flatnonzero(folds == fold) for fold in range(FOLDS_MAX)]
+        texts = [unlabelled[part] for part in parts]
         first = 0.0 if truth is None else known.T @ truth
         mass = 0.0 if truth is None else truth.sum(axis=0)
         labelled, students = softmax(told, axis=1), []
         for _ in range(rounds):
-            sums = [unlabelled[part].T @ labelled[part] for part in parts]
+            sums = [rows.T @ labelled[part] for rows, part in zip(texts, parts, strict=True)]
             masses = [labelled[part].sum(axis=0) for part in parts]
             total, weight = first + sum(sums), mass + sum(masses)
             students.append(Student.taught(total, weight))
-            for part, own, share in zip(parts, sums, masses, strict=True):
+            for part, rows, own, share in zip(parts, texts, sums, masses, strict=True):
                 others = Student.taught(np.maximum(total - own, 0), np.maximum(weight - share, 0))
-                labelled[part] = combined(others.log_answers(unlabelled[part]), told[part])
+                labelled[part] = combined(others.log_answers(rows), told[part])
         return students
 
     def _answers(self, X: Any) -> Floats:
@@ -232,10 +232,10 @@ def classes_with(classes: Array, labels: Array) -> Array:
     return union
 
 
-def _words(texts: Array) -> Any:
-    """Return what turns texts into rows of words, fitted to them; None where no word comes twice."""
+def _words(texts: Array) -> tuple[Any, Any]:
+    """Return what turns texts into rows of words, and the rows; None for these where no word is."""
     words = TfidfVectorizer(stop_words="english", sublinear_tf=True, min_df=2, max_features=STUDENT_WORDS_MAX)
     try:
-        return words.fit(texts)
+        return words, words.fit_transform(texts).tocsr()
     except ValueError:  # its error for texts without a word
-        return None
+        return words, None
