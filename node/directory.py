@@ -51,6 +51,8 @@ class Directory:
         match operation:
             case effects.PutCharters(owner, chains):
                 self._names[owner] = CHARTER.decode(open_envelope(chains[0][-1]).body).name
+            case effects.DropCharters(owner):
+                self._names.pop(owner, None)
             case effects.PutNodeRecord(node_key, record):
                 self.nodes[node_key] = NODE_RECORD.decode(open_envelope(record).body)
             case effects.DropNodeRecord(node_key):

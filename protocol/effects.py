@@ -76,6 +76,13 @@ class PutCharters:
 
 
 @dataclass(frozen=True, slots=True)
+class DropCharters:
+    """Forget an owner: nothing else of it is held."""
+
+    owner: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class PutHead:
     """The newest verified head of (scope, node key), whose cards may not be whole yet.
 
@@ -184,6 +191,7 @@ class DropGroup:
 
 StoreOperation = (
     PutCharters
+    | DropCharters
     | PutHead
     | PutCatalogue
     | PutPendingCards

@@ -442,6 +442,10 @@ OWNERS_SPARE_MAX = 512
 """Owners of whom nothing else is held and whose charters are kept all the same: nodes come and go in the
 passive view, and their charters would come again."""
 
+OWNERS_CHANGED_MAX = 8192
+"""The same of owners that changed their charters, or are frozen: who forgets a change trusts a key again that
+was taken away."""
+
 # --- Gossip: records of unknown type ------------------------------------------------------------------------
 
 CARRIED_PER_OWNER_MAX = 8

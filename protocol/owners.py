@@ -11,10 +11,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from .context import Context
-from .effects import PutCharters
+from .effects import DropCharters, PutCharters
 from .envelope import Verified, open_envelope
 from .errors import RemoteProtocolError
-from .limits import FRAME_BYTES_MAX, ITEM_BYTES_OVERHEAD, MESSAGE_BYTES_OVERHEAD, OWNERS_SPARE_MAX
+from .limits import (
+    FRAME_BYTES_MAX,
+    ITEM_BYTES_OVERHEAD,
+    MESSAGE_BYTES_OVERHEAD,
+    OWNERS_CHANGED_MAX,
+    OWNERS_SPARE_MAX,
+)
 from .node_record import NODE_RECORD, NODE_TYPE, NodeRecord, verify_node_record
 from .trust import OwnerTrust, resolve, verify_chain
 from .violations import Violation
@@ -83,12 +89,19 @@ class Owners:
         return verify_node_record(raw, trust, self._context.wall)
 
     def make_room(self, needed: Collection[bytes]) -> None:
-        """Forget owners of whom nothing is held, oldest first, while there are too many of them."""
+        """Forget owners of whom nothing is held, oldest first, while there are too many of them.
+
+        Those that never changed their charters go first: their charters are the same when they come again.
+        """
         spare = [owner for owner in self._trust if owner not in needed]
-        excess = max(len(spare) - OWNERS_SPARE_MAX, 0)
-        for owner in spare[:excess]:
+        changed = [owner for owner in spare if self._trust[owner].frozen or len(self._trust[owner].links) > 1]
+        plain = [owner for owner in spare if owner not in set(changed)]
+        forgotten = plain[: max(len(plain) - OWNERS_SPARE_MAX, 0)]
+        forgotten += changed[: max(len(changed) - OWNERS_CHANGED_MAX, 0)]
+        for owner in forgotten:
             del self._trust[owner]
-        if excess or len(self._seen) > 2 * len(self._trust):
+            self._context.store(DropCharters(owner))
+        if forgotten or len(self._seen) > 2 * len(self._trust):
             self._seen = {
                 tuple(chain): owner for owner, trust in self._trust.items() for chain in trust.chains
             }

@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from .effects import (
     DropCatalogue,
+    DropCharters,
     DropGroup,
     DropNodeRecord,
     DropRecord,
@@ -90,6 +91,8 @@ class Snapshot:
         match operation:
             case PutCharters(owner, chains):
                 self.chains[owner] = chains
+            case DropCharters(owner):
+                self.chains.pop(owner, None)
             case PutHead(scope, node_key, head, other):
                 held = self.catalogues.setdefault((scope, node_key), StoredCatalogue())
                 held.head, held.other = head, other

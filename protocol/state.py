@@ -363,7 +363,7 @@ class State:
     def _owners_needed(self) -> set[bytes]:
         """Return the owners of whom something is held, so that their charters are."""
         parts = self._parts
-        needed = {self._owner, *parts.membership.view.owners()}
+        needed = {self._owner, *parts.quota.vouched, *parts.membership.view.owners()}
         needed.update(peer.owner for peer in self._context.peers.values())
         for index in parts.indexes.values():
             needed |= index.owners_held()

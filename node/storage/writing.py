@@ -63,6 +63,8 @@ def apply(connection: Connection, operation: effects.StoreOperation) -> None:
     match operation:
         case effects.PutCharters(owner, chains):
             _put(connection, charters, owner=owner, chains=msgspec.msgpack.encode(chains))
+        case effects.DropCharters(owner):
+            connection.execute(delete(charters).where(charters.c.owner == owner))
         case effects.PutHead(scope, node_key, head, other):
             _put_heads(connection, scope, node_key, head=head, other=other)
         case effects.PutCatalogue():

@@ -75,6 +75,7 @@ operations = st.one_of(
     st.builds(effects.DropCatalogue, scopes, keys),
     st.builds(effects.PutNodeRecord, keys, bodies),
     st.builds(effects.DropNodeRecord, keys),
+    st.builds(effects.DropCharters, keys),
     st.builds(effects.PutRecord, keys, keys, bodies),
     st.builds(effects.DropRecord, keys, keys),
     st.builds(effects.PutGroup, keys, st.integers(0, 2**53 - 1)),
