@@ -347,10 +347,11 @@ class Membership:
         self._offer(key, ids[:OFFERED_IDS_MAX], wants_offer=False)
 
     def _missing(self) -> int:
-        links = self.links
-        missing = max(LINKS_CHOSEN_MIN - len(self._chosen()), LINKS_TARGET - len(links), 0)
+        peers, links, invited = self._context.peers, self.links, self._invited
+        chosen = sum([peers[key].outbound for key in links if key not in invited])
+        missing = max(LINKS_CHOSEN_MIN - chosen, LINKS_TARGET - len(links), 0)
         # Visitors that came by themselves make room for dials.
-        taken = len(links) + sum(self._context.peers[key].outbound for key in self.visiting)
+        taken = len(links) + sum([peers[key].outbound for key in self.visiting])
         return max(0, min(missing, LINKS_HARD_MAX - taken) - len(self._dialling.under_way))
 
     def _chosen(self) -> list[bytes]:
@@ -506,11 +507,15 @@ class Membership:
         """Forget nodes while there are too many: such as did not answer first, companions last."""
         peers = self._context.peers
         while len(self.known) > NODES_KNOWN_MAX:
-            spare = [key for key in self.known if key not in peers and key not in self._dialling.anchors]
+            kept = {*peers, *self._dialling.anchors}
+            spare = [key for key in self.known if key not in kept]
             if not spare:
                 return
             spare = self.view.crowding(spare) or spare
-            pool = [key for key in spare if key in self._dialling.pauses] or spare
+            pauses = self._dialling.pauses
+            pool = spare
+            if not pauses.keys().isdisjoint(spare):
+                pool = [key for key in spare if key in pauses]
             start = self._context.rng.randrange(len(pool))
             turned = (pool[start - step] for step in range(len(pool)))
             strangers = (key for key in turned if not self.is_companion(self.known[key].record.value.owner))
