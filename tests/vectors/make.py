@@ -39,6 +39,7 @@ from skerry.protocol import (
     verify_head,
 )
 from skerry.protocol.admission import make_admission
+from skerry.protocol.draft import finished, make_draft, proposals, read_drafts
 from skerry.protocol.exchange import (
     Full,
     Graft,
@@ -53,6 +54,7 @@ from skerry.protocol.exchange import (
     RecordsRequest,
 )
 from skerry.protocol.groups import tag
+from skerry.protocol.invite import Invite, make_redemption
 from skerry.protocol.messages import (
     Cards,
     CardsRequest,
@@ -68,6 +70,7 @@ from skerry.protocol.messages import (
     TreeRequest,
 )
 from skerry.protocol.passing import Dial, DialRequest, RangePart, RangeRequest
+from skerry.protocol.policy import GroupPolicy
 from skerry.protocol.reconcile import Listed, Range
 from skerry.protocol.report import make_report
 from skerry.protocol.roster import GroupRole, Member, Rosters, make_roster
@@ -365,6 +368,59 @@ def groups() -> dict[str, Any]:
     }
 
 
+def group_papers() -> dict[str, Any]:
+    """A roster with a policy that two admins sign by drafts, an invite, and who redeems it."""
+    admins = [signer("admin 1"), signer("admin 2")]
+    people = [
+        Member(OWNER_ID, GroupRole.ADMIN, admins[0].public_key, b""),
+        Member(sha256(b"another").digest(), GroupRole.ADMIN, admins[1].public_key, OWNER_ID),
+    ]
+    policy = GroupPolicy(("onnx", "skops"), ("license", "summary"), 40, 2**20, signers=2, admins=3)
+    first = make_roster([], admins, owner=OWNER_ID, issued=NOW, members=people, name="Papers", threshold=2)
+    known = Rosters(first.to_bytes(), NOW)
+    second = make_roster(
+        known.tips, admins[:1], owner=OWNER_ID, issued=NOW + 1, members=people, policy=policy
+    )
+    drafts = [
+        make_draft(
+            NODE,
+            admin,
+            second.body,
+            owner=OWNER_ID,
+            group=known.group,
+            issued=NOW + 2 + place,
+            whole=place == 0,
+        )
+        for place, admin in enumerate(admins)
+    ]
+    raws = [draft.to_bytes() for draft in drafts]
+    ((body, signatures),) = proposals(
+        read_drafts(raws), known.known, [tip.hash for tip in known.tips], NOW + 4
+    ).values()
+    roster = finished(body, signatures, known.known, NOW + 4)
+    assert roster is not None
+    invite = Invite(
+        addresses=("node.example:8443",),
+        certificate=sha256(b"certificate").digest(),
+        issuer=NODE.public_key,
+        group=known.group,
+        name="Papers",
+        role=GroupRole.PUBLISHER,
+        secret=sha256(b"secret").digest(),
+        expires=NOW + 86_400,
+        uses=3,
+    )
+    redemption = make_redemption(NODE, invite, owner=OWNER_ID, admin_key=b"", issued=NOW)
+    return {
+        "group": known.group,
+        "first": first.to_bytes(),
+        "drafts": raws,
+        "roster": roster.to_bytes(),
+        "invite": invite.to_text().encode("ascii"),
+        "redemption": redemption.to_bytes(),
+    }
+
+
 FILES = {
     "charters": charters,
     "records": records,
@@ -373,6 +429,7 @@ FILES = {
     "fingerprints": fingerprints,
     "handshake": handshake,
     "groups": groups,
+    "group-papers": group_papers,
     "messages-v1": messages,
 }
 

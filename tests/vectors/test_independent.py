@@ -6,6 +6,7 @@ Section numbers are those of ``docs/protocol.md``. What this file computes, a se
 from __future__ import annotations
 
 import ast
+import base64
 import json
 from collections.abc import Callable
 from hashlib import sha256
@@ -344,6 +345,56 @@ def test_the_admission_is_for_the_newest_version_and_the_tag_names_the_connectio
     assert (admission["scope"], admission["version"], admission["role"]) == (given["group"], 3, "reader")
     session = H("skerry/session/1", *given["nonces"])
     assert H("skerry/membership/1", given["group"], session, given["node_key"]) == given["tag"]
+
+
+def test_drafts_make_a_roster_with_a_policy_when_enough_admins_signed() -> None:
+    given = vector("group-papers")
+    kind, body, _ = opened(given["first"])
+    first = msgpack.unpackb(body)
+    assert H("skerry/envelope/1", kind.encode(), b"\0", body) == given["group"]
+    assert "policy" not in first, "an empty one is left out"
+    proposed, keys, digests = b"", [], set()
+    for raw in given["drafts"]:
+        kind, body, signers = opened(raw)
+        draft = msgpack.unpackb(body)
+        assert (kind, draft["scope"], len(signers)) == ("roster-draft", given["group"], 1)
+        proposed = proposed or draft["body"]
+        assert is_signed(draft["key"], "skerry/record/1/roster", proposed, draft["signature"])
+        keys.append(draft["key"])
+        digests.add(draft["roster"])
+    assert digests == {H("skerry/envelope/1", b"roster", b"\0", proposed)}
+    kind, body, signers = opened(given["roster"])
+    roster = msgpack.unpackb(body)
+    admins = {member["key"] for member in first["members"] if member["role"] == "admin"}
+    assert (kind, body, signers) == ("roster", proposed, sorted(keys))
+    assert set(signers) <= admins
+    assert len(signers) >= first["threshold"] == 2
+    assert (roster["parents"], roster["version"], roster["scope"]) == ([given["group"]], 2, given["group"])
+    assert roster["policy"] == {
+        "lanes": ["onnx", "skops"],
+        "required": ["license", "summary"],
+        "cards_max": 40,
+        "package_bytes_max": 2**20,
+        "signers": 2,
+        "admins": 3,
+    }
+
+
+def test_an_invite_is_one_string_and_the_redemption_names_its_secret_by_hash() -> None:
+    given = vector("group-papers")
+    prefix, _, text = given["invite"].decode("ascii").partition(".")
+    raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    assert prefix == "skerry-invite-1"
+    assert sha256(b"skerry/invite/1\0" + raw[:-4]).digest()[:4] == raw[-4:]
+    assert is_deterministic(raw[:-4])
+    invite = msgpack.unpackb(raw[:-4])
+    assert (invite["group"], invite["role"], invite["uses"]) == (given["group"], "publisher", 3)
+    kind, body, keys = opened(given["redemption"])
+    redemption = msgpack.unpackb(body)
+    assert (kind, keys) == ("redemption", [redemption["node_key"]])
+    assert redemption["secret_hash"] == H("skerry/invite-secret/1", invite["secret"])
+    assert (redemption["issuer"], redemption["scope"]) == (invite["issuer"], invite["group"])
+    assert redemption["lease"] - redemption["issued"] == 600
 
 
 def test_this_file_uses_none_of_our_code() -> None:
