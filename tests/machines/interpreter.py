@@ -11,6 +11,7 @@ kinds are shown).
     a says ihave HEAD            a says graft HEAD      a says prune          a says full
     a says neighbour [alone]     a says digest N        a says newest [HEAD]  a says offer PEER...
     a says missing HEAD          a says records? PEER   a says nodes? PEER    a says bytes HEX
+    a says ranges leg N all HEAD... | some HEAD... | garbage     (one range of all keys)
     a serves                     (a answers all that it was asked, truthfully, until nothing is asked)
     head HEAD CARD...            (names a head over these cards; says nothing)
 """
@@ -63,6 +64,7 @@ from skerry.protocol.messages import (
     Tree,
     TreeRequest,
 )
+from skerry.protocol.reconcile import DIGITS, KEY_BYTES, MARK_BYTES, PART_BYTES, Listed, Range
 from tests.protocol.scripted import Scripted, sent
 from tests.sim.network import Node
 
@@ -157,6 +159,8 @@ class Interpreter:
                 return RecordsRequest(b"", tuple(self._node(word).key for word in words))
             case "digest":
                 return Digest(b"", int(words[0]), fingerprint([bytes(32)] * int(words[0])))
+            case "ranges":
+                return Ranges(b"", int(words[1]), (self._range(words[2], words[3:]),))
             case "newest":
                 return Newest(b"", self._heads[words[0]][0] if words else b"")
             case "offer":
@@ -181,6 +185,17 @@ class Interpreter:
                 return Full()
             case _:
                 return Neighbour(alone="alone" in words)
+
+    def _range(self, kind: str, heads: list[str]) -> Range:
+        """Return the range of all keys: sixteen parts that fit nothing, or the entries of some heads."""
+        if kind == "garbage":
+            return Range("", (bytes(PART_BYTES),) * len(DIGITS), (), whole=False)
+        entries = []
+        for name in heads:
+            seq = int(name.partition("#")[2].rstrip("'"))
+            key, mark = self._node(name).key[:KEY_BYTES], self._hash(name)[:MARK_BYTES]
+            entries.append(Listed(key, 1, seq, mark))
+        return Range("", (), tuple(entries), whole=kind == "all")
 
     def _serve(self, peer: Node) -> list[Effect]:
         """Answer what the peer was asked since it last served, and what follows from the answers."""

@@ -12,7 +12,7 @@ TRACES = sorted(Path(__file__).parent.glob("*.txt"))
 
 
 def test_there_are_traces() -> None:
-    assert {path.stem for path in TRACES} >= {"membership", "broadcast", "repair", "trust"}
+    assert {path.stem for path in TRACES} >= {"membership", "broadcast", "repair", "reconcile", "trust"}
 
 
 @pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
