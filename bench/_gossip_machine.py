@@ -226,6 +226,9 @@ def one_change_row(count: int) -> Row:
         def get(self, digest: bytes, default: bytes | None = None) -> bytes | None:  # type: ignore[override] # narrower
             return make_card(owner.trust.owner, numbers[digest]) if digest in numbers else default
 
+        def __missing__(self, digest: bytes) -> bytes:
+            return make_card(owner.trust.owner, numbers[digest])
+
     head = owner.head(newer, 2)
     pull = Pull(head, held, HeldCards(), {})
     moved = len(head.raw) + transfer(pull, newer, {card_hash(changed): changed}.__getitem__)

@@ -31,7 +31,7 @@ from tests.sim.world import World
 LABELS = {100: "100", 1000: "1k", 10_000: "10k"}
 GOALS_SIZE = 10_000
 """The size that the goals are about."""
-ROUNDS_WARM_UP = 2
+ROUNDS_WARM_UP = 3
 """Publications of each measured publisher before: the tree has settled then."""
 PUBLISHERS_MEASURED = 8
 PUBLISHERS_MEASURED_LARGE = 4

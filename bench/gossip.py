@@ -36,10 +36,11 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
                 networks.append(row)
                 yield row
     yield from hops_rows(networks)
-    processor = (time.process_time() - started_cpu) / 60
+    # Processor time: on a busy machine the clock on the wall says how busy it is.
+    minutes = (time.process_time() - started_cpu) / 60
+    params = {"wall": round((time.monotonic() - started) / 60, 2)}
     bound = "<= 1" if options.quick else "<= 20"
-    minutes = (time.monotonic() - started) / 60
-    yield Row("benchmark_minutes", minutes, "min", {"processor": round(processor, 2)}, goal=bound)
+    yield Row("benchmark_minutes", minutes, "min of one core", params, goal=bound)
 
 
 def main() -> None:
