@@ -197,7 +197,6 @@ class Node:
     async def run(self, announce: Callable[[Ready], None], stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then end in order."""
         await self._driver.start(self._transport)
-        self._sketches.mend(self._index.columns, self._store.read_cards)
         self._driver.post(events.AddressesConfigured(tuple(self._config.node.bootstrap)))
         async with asyncio.TaskGroup() as group:
             driving = group.create_task(self._driver.run())
@@ -234,6 +233,8 @@ class Node:
         api = self._new_api()
         url = f"http://{address_of(self._local)}"
         async with serving(api.application(), self._local):
+            # Before any search and after all else of the start, which would share the interpreter with it.
+            self._sketches.mend(self._index.columns, self._store.read_cards)
             write_private(self._folder.endpoint, msgspec.json.encode(api.endpoint(url)))
             try:
                 announce(self._ready(url))

@@ -295,7 +295,8 @@ class SketchIndex:
         shelf.capacity += len(rows.checks)
         live = np.flatnonzero(rows.checks)
         cards = _bytes_of(rows.ids[live])
-        self.remove(cards)
+        if not self._positions.keys().isdisjoint(cards):
+            self.remove(cards)
         self._positions.update(zip(cards, (live + number * _ROWS_PER_NUMBER).tolist(), strict=True))
         free = np.flatnonzero(rows.checks == 0)[::-1] + number * _ROWS_PER_NUMBER
         shelf.free[:0] = free.tolist()

@@ -254,7 +254,8 @@ class Finder:
 def newest_rows(columns: Columns, among: Rows) -> Rows:
     """Return of some live rows those of the highest version of an id; of equal ones the smallest hash."""
     ids = columns["id"][among]
-    if len(np.unique(ids)) == len(ids):
+    ordered = np.sort(ids)
+    if not np.any(ordered[1:] == ordered[:-1]):
         return among
     first = columns["hash"].view(">u8")[::4][among]
     order = np.lexsort((first, -columns["version"][among].astype(np.int64), ids))

@@ -188,9 +188,12 @@ class Store:
         with database_errors(self._path), self._engine.connect() as connection:
             derive(connection, FACTS_PORTION, with_words=False)
             connection.commit()
-            rows = connection.exec_driver_sql("SELECT facts FROM facts")
-            for part in rows.partitions(FACTS_PORTION):
+            # By the driver itself: a start reads a million rows, and SQLAlchemy's cost five times as much.
+            cursor = connection.connection.cursor()
+            cursor.execute("SELECT facts FROM facts")
+            while part := cursor.fetchmany(FACTS_PORTION):
                 yield b"".join([row[0] for row in part])
+            cursor.close()
 
     def read_places(self) -> dict[int, tuple[bytes, bytes]]:
         """Return (scope, node key) of each catalogue by the number that facts give it."""
