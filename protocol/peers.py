@@ -8,6 +8,7 @@ holds is never persisted.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 from .limits import (
     PROMISES_MAX,
@@ -50,6 +51,8 @@ class Peer:
     """When the last frame came, monotonic seconds."""
     promises: dict[PromiseKey, tuple[float, float]] = field(default_factory=dict)
     """Request -> (sent, deadline)."""
+    _due: float = inf
+    """No deadline is earlier: this is looked at with every timer of an announced head."""
     greeted: bool = False
     """Whether it has said how much it needs the link: that counts once."""
     closing: bool = False
@@ -70,7 +73,9 @@ class Peer:
         """Note a request that is being sent."""
         expected = 4 * self.round_trip if self.round_trip is not None else REQUEST_SECONDS_MAX
         seconds = min(max(expected, REQUEST_SECONDS_MIN), REQUEST_SECONDS_MAX)
-        self.promises[key] = (now, now + seconds * stretch)
+        deadline = now + seconds * stretch
+        self.promises[key] = (now, deadline)
+        self._due = min(self._due, deadline)
 
     def kept(self, key: PromiseKey, now: float) -> bool:
         """Take back a request that was answered; False when nothing was asked."""
@@ -83,9 +88,12 @@ class Peer:
 
     def overdue(self, now: float) -> list[PromiseKey]:
         """Take out and return the requests whose deadline passed."""
+        if now < self._due:
+            return []
         late = [key for key, (_, deadline) in self.promises.items() if deadline <= now]
         for key in late:
             del self.promises[key]
+        self._due = min((deadline for _, deadline in self.promises.values()), default=inf)
         return late
 
     def spend(self, units: float, now: float) -> bool:
