@@ -79,6 +79,8 @@ def woken(seed: int, size: int) -> World:
     world.start_all(over=WAKING_SECONDS, bootstraps=_bootstraps(size))
     world.network.run(WAKING_SECONDS + WOKEN_QUIET_SECONDS)
     for node in world.nodes:
+        # Nobody starts again in what is measured: what was read, and told, only fills memory.
+        node.disk = Disk()
         node.deliveries.clear()
     return world
 
