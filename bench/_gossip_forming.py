@@ -28,10 +28,8 @@ QUIET_SECONDS = 120.0
 """Between the last join and the first publication."""
 SETTLING_SECONDS = 10.0
 """After the first publications of a joined network."""
-WAKING_SECONDS = 0.0
-"""All machines of a drawn network are switched on within this."""
 WOKEN_QUIET_SECONDS = 45.0
-"""Between the last start and the first publication: links are complete after some seconds, and everybody has
+"""Between the start and the first publication: links are complete after some seconds, and everybody has
 compared its heads with a peer."""
 PUBLISHERS_MAX = 200
 
@@ -59,7 +57,8 @@ def woken(seed: int, size: int) -> World:
     """Return a network whose nodes started from drawn disks, and have come to rest."""
     world = World(seed, size, NetworkConfig(), real=False)
     rng = random.Random(f"views {seed}")
-    records = [_record(world, node) for node in world.nodes]
+    # They are what the nodes will sign when they are switched on.
+    records = [world.node_record(node, int(world.network.config.wall)) for node in world.nodes]
     publishing = publishers(world)
     catalogues = {node.key: _catalogue(world, node) for node in publishing}
     for node in world.nodes:
@@ -76,23 +75,16 @@ def woken(seed: int, size: int) -> World:
                 },
             )
         )
-    world.start_all(over=WAKING_SECONDS, bootstraps=_bootstraps(size))
-    world.network.run(WAKING_SECONDS + WOKEN_QUIET_SECONDS)
-    for node in world.nodes:
+        world.start(node, _bootstraps(size))
         # Nobody starts again in what is measured: what was read, and told, only fills memory.
         node.disk = Disk()
         node.deliveries.clear()
+    world.network.run(WOKEN_QUIET_SECONDS)
     return world
 
 
 def _bootstraps(size: int) -> int:
     return min(BOOTSTRAPS, max(2, size // 20))
-
-
-def _record(world: World, node: Node) -> bytes:
-    """Return the record that a node will sign when it is switched on, which others have on their disks."""
-    wall = world.network.config.wall + WAKING_SECONDS * node.index / len(world.nodes)
-    return world.node_record(node, int(wall))
 
 
 def _catalogue(world: World, node: Node) -> tuple[bytes, bytes]:
