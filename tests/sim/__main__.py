@@ -25,18 +25,17 @@ def main() -> int:
     options = parser.parse_args()
     started = time.perf_counter()
     for seed in range(options.first, options.first + options.seeds):
-        plan = Plan.draw(seed, options.nodes, options.seconds)
+        plan, before = Plan.draw(seed, options.nodes, options.seconds), time.process_time()
         try:
             trace = Run(plan).run()
         except CheckFailedError as error:
             print(f"seed {seed} failed: {error}", flush=True)
             print(f"smallest plan that fails: {shrink(plan)}", flush=True)
             return 1
-        print(
-            f"seed {seed} {trace.hex()[:16]} {' '.join((*plan.faults, *plan.byzantine)) or 'no faults'}",
-            flush=True,
-        )
-    print(f"{options.seeds} seeds in {time.perf_counter() - started:.1f} s")
+        faults = " ".join((*plan.faults, *plan.byzantine)) or "no faults"
+        print(f"seed {seed} {trace.hex()[:16]} {time.process_time() - before:.1f} s {faults}", flush=True)
+    took = time.perf_counter() - started
+    print(f"{options.seeds} seeds in {took:.1f} s, {time.process_time():.1f} s of a core")
     return 0
 
 
