@@ -457,6 +457,10 @@ CARRIED_MAX = 8192
 REPORTS_PER_OWNER_MAX = 32
 """(W) Reports of lying sketches of one owner in one scope: all nodes must keep the same ones."""
 
+REPORTS_PER_CARD = 4
+"""Owners whose reports of a card are held from which on a node adds none of its own: a report only makes
+others judge, and of one from every node each would get all."""
+
 REPORT_LEASE_SECONDS_MAX = 21 * 24 * 3600
 """(W) Longest life of a report: that of the heads that it is about."""
 

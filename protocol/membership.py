@@ -273,6 +273,8 @@ class Membership:
         self._context.timer(TimerKind.DIAL, DIAL_SECONDS)
         self._end_visits()
         self._dialling.tick()
+        if self._rejoin_seconds < REJOIN_SECONDS:
+            self._have_one_dialled()
         self.look_after_links()
 
     def look_after_links(self) -> None:
@@ -395,6 +397,10 @@ class Membership:
         peers = list(self._context.peers)
         if peers:
             self._offer(self._context.rng.choice(peers), self.view.sample(SHUFFLE_IDS), wants_offer=True)
+        self._have_one_dialled()
+
+    def _have_one_dialled(self) -> None:
+        """Have a link that nobody may have dialled yet be dialled by another one."""
         doubtful = [key for key in self.links if key in self.known and not self.known[key].verified]
         if doubtful:
             self._send_on_walk(self._context.rng.choice(doubtful), 0)

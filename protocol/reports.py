@@ -15,7 +15,13 @@ from .errors import RemoteProtocolError
 from .events import SketchVerdict
 from .history import Because
 from .index import Index
+from .limits import REPORTS_PER_CARD
 from .report import Report, make_report
+
+
+def _reporters(index: Index, card: bytes) -> int:
+    """Return how many owners reported a card, as far as their reports are held."""
+    return len({item.value.owner for item in index.reports.records.values() if item.value.card == card})
 
 
 class Reports:
@@ -56,6 +62,8 @@ class Reports:
             if held is None or entry is None or event.honest or entry.hash in held.hidden:
                 continue
             index.hide(held, event.card_id)
+            if _reporters(index, entry.hash) >= REPORTS_PER_CARD:
+                continue  # Everybody judges by what is reported already: one more tells nothing.
             report = make_report(
                 self._context.signer,
                 owner=owner,

@@ -26,6 +26,7 @@ from skerry.protocol.limits import (
     HEADS_TO_JUDGE_MIN,
     HOUSEKEEPING_SECONDS,
     OWN_HEAD_SECONDS,
+    REPORTS_PER_CARD,
     REPORTS_PER_OWNER_MAX,
 )
 from skerry.protocol.messages import CardsRequest, News, Records, TreeRequest
@@ -215,6 +216,29 @@ def test_a_report_is_verified_like_any_record() -> None:
         verify_report(said.to_bytes(), lab.trust, NOW + 30 * DAY)
     for _, raw in flipped(said.to_bytes(), step=4):
         assert outcome(lambda item: verify_report(item, lab.trust, NOW), raw) is not None
+
+
+def test_who_holds_reports_enough_hides_the_card_and_adds_none() -> None:
+    """Found by the simulator: of one false card every node sent a report, and every node got all of them."""
+    script = Scripted(peers=REPORTS_PER_CARD + 1)
+    liar, *others = script.peers
+    for peer in script.peers:
+        script.connect(peer)
+    card = script.world.card(liar, "a")
+    publish(script, liar, "a")
+    for peer in others:
+        said = make_report(
+            script.world.signer_of(peer),
+            owner=script.world.owner_of[peer.key],
+            scope=b"",
+            accused=liar.key,
+            card=card_hash(card),
+            issued=int(script.world.network.config.wall),
+        )
+        script.say(peer, Records((script.charters(peer),), (said.to_bytes(),)))
+    effects = script.happen(SketchVerdict(liar.key, CARD.decode(card).id, honest=False))
+    assert script.state.cards() == []
+    assert not stored(effects, PutRecord)
 
 
 # Strangers.

@@ -98,6 +98,8 @@ class Sybil(Byzantine):
 class LyingSketch(Byzantine):
     """Publishes cards whose sketch does not follow from their specification."""
 
+    machines_max = 6
+
     @classmethod
     def prepare(cls, world: World, nodes: Sequence[Node]) -> None:
         """Publish such cards, and tell the world, whose judges compute the truth."""

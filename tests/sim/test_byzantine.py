@@ -87,7 +87,7 @@ EFFECTS: dict[str, Callable[[Witness], object]] = {
     "stale-head-pinner": lambda witness: witness.world.liars,
     "ihave-flooder": lambda witness: witness.lowest_score <= -10 and witness.count(IHave),
     "silent-peer": lambda witness: not witness.heard,
-    "endless-reconciler": lambda witness: witness.count(Ranges) > 10,
+    "endless-reconciler": lambda witness: witness.count(Ranges) and witness.lowest_score < 0,
     "bit-flipper": lambda witness: witness.charged(Violation.MALFORMED),
     "chatterer": lambda witness: witness.count(Records) >= 80,
     "forwarding-member": lambda witness: witness.charged(Violation.UNEXPECTED),
