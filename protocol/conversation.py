@@ -462,6 +462,7 @@ class Conversation:
         """Pass on what is verified down to its cards, however it came."""
         key = change.head.value.node_key
         self.pulls.settled(index, key)
+        self.reports.arrived(index, change.cards)
         self._push(index, change, source)
         if key == self.context.key:
             self.publishing.go_on()

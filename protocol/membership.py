@@ -100,6 +100,8 @@ class Membership:
         self._rejoin_at = 0.0
         self._rejoin_seconds = REJOIN_SECONDS_MIN
         """Till the call after the next."""
+        self._walk_at = 0.0
+        """When a link that nobody may have dialled is sent on a walk again."""
         self._called_at = self._silent_since = 0.0
         """When the last call was made, and the one before."""
         self.is_companion: Callable[[bytes], bool] = never
@@ -273,7 +275,8 @@ class Membership:
         self._context.timer(TimerKind.DIAL, DIAL_SECONDS)
         self._end_visits()
         self._dialling.tick()
-        if self._rejoin_seconds < REJOIN_SECONDS:
+        if self._rejoin_seconds < REJOIN_SECONDS and self._context.now >= self._walk_at:
+            self._walk_at = self._context.now + DIAL_SECONDS
             self._have_one_dialled()
         self.look_after_links()
 

@@ -6,8 +6,9 @@ and reported; a report by others is handed to the node, which computes the sketc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from .card import card_hash
 from .context import Context
 from .effects import SketchReported
 from .envelope import Envelope, RecordHeader, Verified
@@ -49,6 +50,17 @@ class Reports:
         report = record.value
         if not isinstance(report, Report) or report.node_key == self._context.key:
             return
+        self._ask(report)
+
+    def arrived(self, index: Index, cards: Iterable[bytes]) -> None:
+        """Have the node judge cards that are shown from now on and were reported before."""
+        reported = {item.value.card: item.value for item in index.reports.records.values()}
+        for raw in cards if reported else ():
+            report = reported.get(card_hash(raw))
+            if report is not None:
+                self._ask(report)
+
+    def _ask(self, report: Report) -> None:
         held = self._indexes[report.scope].heads.get(report.accused)
         if held is not None and report.card in held.cards and report.card not in held.hidden:
             card = held.cards[report.card]

@@ -241,6 +241,21 @@ def test_who_holds_reports_enough_hides_the_card_and_adds_none() -> None:
     assert not stored(effects, PutRecord)
 
 
+def test_a_card_that_comes_after_its_report_is_judged() -> None:
+    script = Scripted()
+    peer, accuser = script.peers
+    script.connect(peer)
+    script.connect(accuser)
+    card = script.world.card(peer, "a")
+    said = report(script, accuser, peer, card).to_bytes()
+    script.say(accuser, Records((script.charters(accuser),), (said,)))
+    before = len(script.effects)
+    publish(script, peer, "a")
+    reporter = script.world.owner_of[accuser.key]
+    told = delivered(script.effects[before:], SketchReported)
+    assert told == [SketchReported(b"", peer.key, card, reporter)]
+
+
 # Strangers.
 
 
