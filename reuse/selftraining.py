@@ -138,6 +138,7 @@ class SelfTrained(Reuser):
         told = self._taught_answers(texts)
         self.rounds_: int = ROUNDS[0]
         self.student_: Student | None = None
+        self.words_: Any
         self.words_, read = _words(texts if labels is None else np.concatenate([texts, rows]))
         if read is not None:
             unlabelled, known = read[: len(texts)], None if labels is None else read[len(texts) :]

@@ -28,9 +28,9 @@ def demo(
         interruption.check()
         session.note(line)
 
-    result = run_demo(note=note, keep=keep)
+    demo = run_demo(note=note, keep=keep)
     interruption.check()
-    session.show(result, as_text(result))
+    session.show(demo.result, as_text(demo))
 
 
 class _Interruption:

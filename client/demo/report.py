@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -35,7 +35,7 @@ class HospitalResult(msgspec.Struct, frozen=True):
 
 
 class DemoResult(msgspec.Struct, frozen=True):
-    """The whole demo, and what ``skerry demo --json`` prints.
+    """What ``skerry demo --json`` prints.
 
     Attributes
     ----------
@@ -47,24 +47,37 @@ class DemoResult(msgspec.Struct, frozen=True):
         Duration.
     hospitals
         Results by name.
-    sent_bytes
-        Bytes that all nodes sent in all.
-    rows
-        Rows that were looked for.
     """
 
     nodes: int
     rows_shared: int
     seconds: float
     hospitals: dict[str, HospitalResult]
+
+
+class Demo(NamedTuple):
+    """The whole demo.
+
+    Attributes
+    ----------
+    result
+        What programs get.
+    sent_bytes
+        Bytes that all nodes sent in all.
+    rows
+        Rows that were looked for.
+    """
+
+    result: DemoResult
     sent_bytes: int
     rows: int
 
 
-def as_text(result: DemoResult) -> RenderableType:
+def as_text(demo: Demo) -> RenderableType:
     """Return the result as a table with two sentences."""
     from rich.console import Group
 
+    result = demo.result
     columns = ("hospital", "#self", "#best hit", "#mix", "#average", "#spec sent", "#package sent")
     rows = [_row(name, one) for name, one in result.hospitals.items()]
     return Group(
@@ -73,8 +86,8 @@ def as_text(result: DemoResult) -> RenderableType:
         "",
         table(columns, rows),
         "",
-        f"{result.nodes} nodes sent {byte_size(result.sent_bytes)} in all. "
-        f"Of {result.rows} rows, {result.rows_shared} were found in them. {result.seconds:.1f} s.",
+        f"{result.nodes} nodes sent {byte_size(demo.sent_bytes)} in all. "
+        f"Of {demo.rows} rows, {result.rows_shared} were found in them. {result.seconds:.1f} s.",
     )
 
 

@@ -31,7 +31,7 @@ from skerry.errors import Unavailable
 
 from .hospitals import COLUMNS, NAMES, Hospital, auc, load, pipeline, self_trained_auc
 from .nodes import DemoNode, stop_all
-from .report import DemoResult, HospitalResult
+from .report import Demo, DemoResult, HospitalResult
 from .taps import Sent, read_tap, rows_found
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Scores:
     average_auc: float
 
 
-def run_demo(*, note: Note, keep: bool = False) -> DemoResult:
+def run_demo(*, note: Note, keep: bool = False) -> Demo:
     """Run the demo.
 
     Parameters
@@ -205,20 +205,20 @@ def _measure(hospital: Hospital, hits: Hits) -> Scores:
     )
 
 
-def _result(sites: list[Site], scores: dict[str, Scores], started: float) -> DemoResult:
+def _result(sites: list[Site], scores: dict[str, Scores], started: float) -> Demo:
     sent = {site.hospital.name: read_tap(site.node.tap) for site in sites}
     hospitals = {
         site.hospital.name: _hospital_result(site, scores[site.hospital.name], sent[site.hospital.name])
         for site in sites
     }
-    return DemoResult(
+    result = DemoResult(
         nodes=len(sites),
         rows_shared=len(_rows_shared(sites, list(sent.values()))),
         seconds=round(time.monotonic() - started, 1),
         hospitals=hospitals,
-        sent_bytes=sum(one.size for one in sent.values()),
-        rows=sum(len(site.hospital.rows) for site in sites),
     )
+    rows = sum(len(site.hospital.rows) for site in sites)
+    return Demo(result, sum(one.size for one in sent.values()), rows)
 
 
 def _rows_shared(sites: list[Site], sent: list[Sent]) -> set[int]:

@@ -55,7 +55,7 @@ class BlobRoutes:
         upload_bytes_per_second: int = 0,
         on_served: Callable[[web.Request, bytes, int], None] = lambda *_: None,
     ) -> None:
-        self.pace = Pace(upload_bytes_per_second)
+        self.pace: Pace = Pace(upload_bytes_per_second)
         self._on_served = on_served
         self._blobs = blobs
         self._may_have = may_have

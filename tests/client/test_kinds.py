@@ -84,7 +84,7 @@ def test_labels_choose_between_models_of_the_same_texts(searcher: Network, marke
     market.owner.network.publish(model, X, swapped, name="swapped", license="MIT")
     wait_until(lambda: market.searcher.network.status().cards == 4)
     mine, labels = texts_of(PAIRS[0], 20, 9)
-    with closing(searcher.search(mine, labels)) as hits:
+    with closing(searcher.search(mine, labels, timeout=30)) as hits:
         losses = {hit.card.name: hit.expected_loss for hit in hits}
         right, wrong = losses["bread and sea texts"], losses["swapped"]
         assert hits[0].card.name == "bread and sea texts"

@@ -113,7 +113,7 @@ def test_it_dials_who_asks_through_a_peer_that_it_names_and_nobody_else() -> Non
             effect.target for effect in script.say(teller, Dial(asker.key)) if isinstance(effect, Connect)
         ]
 
-    script.state._parts.membership._dialling.clear()
+    script.state._parts.membership._dialling.under_way.clear()
     assert dialled(stranger) == []
     assert dialled(via) == [asker.key]
     assert dialled(via) == []  # it is being dialled
