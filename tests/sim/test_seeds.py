@@ -1,7 +1,7 @@
 """Networks of two hundred nodes, each with its own mix of faults and liars: no checker fails.
 
-``make sim`` plays a thousand. Here each has only as much virtual time as its faults need. The seeds from ten on
-stand in a file of their own, so that two processes share them.
+``make sim`` plays a thousand. Here each has only as much virtual time as its faults need. The seeds from ten
+on stand in a file of their own, so that two processes share them.
 """
 
 from __future__ import annotations
