@@ -430,9 +430,15 @@ class Membership:
         self.offer_fresh(key)
 
     def requested(self, key: bytes, message: NodesRequest) -> None:
-        """Send the records asked for, with the charters that they need."""
+        """Send the records asked for, with the charters that they need.
+
+        Where none of what was offered is known any more it is the own one: silence would break a promise, and
+        who broke one is not listened to.
+        """
         keys = dict.fromkeys(self.view.ids[item] for item in message.ids if item in self.view.ids)
         found = [self.view.record(node_key) for node_key in keys if self.view.may_pass(node_key)]
+        if not found and self.view.own is not None:
+            found = [self.view.own]
         if self._context.pays(key, NODE_RECORD_WORK * len(found)):
             self._send_records(key, found)
 

@@ -145,6 +145,15 @@ def test_offered_records_are_asked_for_once_known_they_are_not() -> None:
     assert sent(effects, first, Offer)
 
 
+def test_who_is_asked_for_records_that_it_forgot_answers_all_the_same() -> None:
+    """A sample was offered, and forgotten before it was asked for: that must not look like a broken promise."""
+    script = Scripted(peers=1)
+    (peer,) = script.peers
+    script.connect(peer)
+    (answer,) = sent(script.say(peer, NodesRequest((bytes(8),))), peer, Records)
+    assert answer.envelopes == (script.state.identity().node,)
+
+
 def second_id(peer: Node) -> bytes:
     assert peer.state is not None
     return open_envelope(peer.state.identity().node).hash[:8]
