@@ -146,7 +146,7 @@ def test_offered_records_are_asked_for_once_known_they_are_not() -> None:
 
 
 def test_who_is_asked_for_records_that_it_forgot_answers_all_the_same() -> None:
-    """A sample was offered, and forgotten before it was asked for: that must not look like a broken promise."""
+    """What was offered may be forgotten before it is asked for: that must not look like a broken promise."""
     script = Scripted(peers=1)
     (peer,) = script.peers
     script.connect(peer)
