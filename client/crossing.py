@@ -20,7 +20,7 @@ from skerry.errors import SpecificationError
 from skerry.protocol import api
 
 from .bridges import bridge_from
-from .limits import BRIDGE_CARDS_MAX, BRIDGE_ISLANDS_MAX
+from .limits import BRIDGE_CARDS_MAX, BRIDGE_ISLANDS_MAX, LATE_SECONDS_MIN
 from .remote import specifications
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def search_across(
     answer
         What the node found: nothing.
     seconds
-        Time for fetching specifications.
+        Time for asking and for fetching specifications.
     """
     deadline = time.monotonic() + seconds
     source = wanted.rkme.island.id.hex()
@@ -120,8 +120,10 @@ def search_across(
         return None
     there: list[tuple[api.Hit, Specification, list[api.BridgeView]]] = []
     for island in list(dict.fromkeys(view.target for view in views))[:BRIDGE_ISLANDS_MAX]:
+        left = max(LATE_SECONDS_MIN, deadline - time.monotonic())
         asked = replace(
             request,
+            timeout_seconds=left,
             requirement=b"",
             sketch=None,
             noise_mmd2=None,
@@ -129,9 +131,7 @@ def search_across(
             k=BRIDGE_CARDS_MAX,
             mix_size=0,
         )
-        hits = as_hits(
-            connection.post("/search", asked, api.SearchAnswer, extra_seconds=asked.timeout_seconds)
-        )
+        hits = as_hits(connection.post("/search", asked, api.SearchAnswer, extra_seconds=left))
         specs = specifications(hits, max(0.0, deadline - time.monotonic()))
         across = [view for view in views if view.target == island]
         there += [

@@ -114,7 +114,8 @@ def read_file(path: Path | str, target: str | None = None) -> tuple[Table, Label
                 columns = _csv_columns(file)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         todo = "Pass a CSV file in UTF-8 with a header line, or a Parquet file"
-        raise _refusal("E-DATA-FILE", str(error), str(path), todo) from error
+        why = getattr(error, "strerror", None) or str(error)
+        raise _refusal("E-DATA-FILE", why, str(path), todo) from error
     return _table(columns, str(path), target)
 
 

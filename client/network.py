@@ -176,7 +176,7 @@ class Network:
         if isinstance(X, str) and not is_file(X) and CARD_ID.fullmatch(X) is None:
             X, text = None, f"{X} {text}".strip()
         wanted = None if X is None else self._wanted(X, y, columns, columns_map)
-        began = time.monotonic()
+        deadline = time.monotonic() + timeout
         request = api.SearchRequest(
             requirement=wanted.rkme.to_bytes() if wanted is not None and self.is_local else b"",
             noise_mmd2=None if wanted is None or not self.is_local else wanted.noise_mmd2,
@@ -196,10 +196,9 @@ class Network:
             answer = self._connection.post("/search", request, api.SearchAnswer, extra_seconds=timeout)
         losses: dict[str, ExpectedLoss] = {}
         if wanted is not None and wanted.labelled is not None and answer.hits:
-            left = max(timeout / 2, timeout - (time.monotonic() - began))
-            answer, losses = labels.weighed(self.hits(answer), wanted, mix_size, left)
+            answer, losses = labels.weighed(self.hits(answer), wanted, mix_size, _left(deadline, timeout))
         if wanted is not None and wanted.rkme.kind == "table" and not answer.hits:
-            left = max(timeout / 2, timeout - (time.monotonic() - began))
+            left = _left(deadline, timeout)
             across = search_across(self._connection, self.hits, wanted, request, answer, left)
             if across is not None:
                 return self.hits(across.answer, wanted, columns_map, across.losses, across)
@@ -428,6 +427,11 @@ class Network:
         """Connect the node to another one, ``host:port#certificate-hash``, and return its peers."""
         self._connection.post("/peers", api.DialRequest(address), api.Peers)
         return self.peers()
+
+
+def _left(deadline: float, timeout: float) -> float:
+    """Return the seconds for what follows the node's answer: what is left, and half of the whole at least."""
+    return max(timeout / 2, deadline - time.monotonic())
 
 
 def connect(

@@ -25,8 +25,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from skerry.errors import Refused, StorageError, Unavailable
+from skerry.errors import ConfigError, Refused, StorageError, Unavailable
 from skerry.protocol import effects, events
+from skerry.protocol.errors import RemoteProtocolError
+from skerry.protocol.violations import Violation
 
 from .limits import (
     FRAMES_UNHANDLED_MAX,
@@ -90,9 +92,27 @@ class Driver:
         self._tokens = count(1)
 
     async def start(self, transport: Transport) -> None:
-        """Bring the state machine to where the disk stands; what it sends goes through `transport`."""
+        """Bring the state machine to where the disk stands; what it sends goes through `transport`.
+
+        Raises
+        ------
+        ConfigError
+            ``E-CONFIG-REVOKED``: by the charters that it learned last, its key has no role.
+        """
         self._transport = transport
-        await self._handle(events.Started(time.time()))
+        try:
+            await self._handle(events.Started(time.time()))
+        except RemoteProtocolError as error:
+            if error.violation not in (Violation.KEY_UNKNOWN, Violation.OWNER_FROZEN):
+                raise
+            raise ConfigError(
+                "This node's key no longer acts for its owner",
+                where="charters",
+                why=str(error),
+                todo="The owner took it away, or must settle two charters with the recovery key. To go on, "
+                "make a node in an empty folder: `skerry owner adopt`",
+                code="E-CONFIG-REVOKED",
+            ) from error
 
     async def run(self) -> None:
         """Handle events until cancelled."""

@@ -158,7 +158,7 @@ class Carrier:
         record = carried.verify(raw, trust, self._context.wall)
         if not carried.keep(record, own=own):
             return False
-        self.pass_on(header.scope, header.owner, raw, besides=peer)
+        self._pass_on(header.scope, header.owner, raw, besides=peer)
         self._kept(record)
         return True
 
@@ -172,8 +172,7 @@ class Carrier:
             except RemoteProtocolError:
                 continue
 
-    def pass_on(self, scope: bytes, owner: bytes, raw: bytes, besides: bytes | None) -> None:
-        """Send a record with its owner's charters along the tree; the charters alone when `raw` is empty."""
+    def _pass_on(self, scope: bytes, owner: bytes, raw: bytes, besides: bytes | None) -> None:
         for message in records_of(self._owners, owner, raw):
             for peer in self._broadcast.eager_peers(scope):
                 if peer != besides:

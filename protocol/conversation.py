@@ -20,7 +20,7 @@ from typing import Any
 from .admission import ADMISSION_TYPE
 from .broadcast import GRAFT, Broadcast
 from .card import verify_card
-from .carried import Carried, Carrier
+from .carried import Carried, Carrier, records_of
 from .charter import ROLE_SERVE
 from .context import Context
 from .effects import RecordsTaken
@@ -277,12 +277,19 @@ class Conversation:
             concerned = [scope for scope, index in self.indexes.items() if owner in index.set]
             for index in self.indexes.values():
                 self._settled(index, index.recheck(owner))
+            self._pass_charters_on(owner, concerned, teller)  # also to whose key they end: so it hears why
             self._end_revoked(owner)
-            for scope in concerned:
-                self.carrier.pass_on(scope, owner, b"", besides=teller)
             for index in self.indexes.values():
                 self.publishing.renew(index)  # at once if these charters ended the own head
         self.groups.update()
+
+    def _pass_charters_on(self, owner: bytes, scopes: Sequence[bytes], teller: bytes | None) -> None:
+        """Send charters to the eager peers of some scopes, once to each."""
+        peers = dict.fromkeys(peer for scope in scopes for peer in self.broadcast.eager_peers(scope))
+        for message in records_of(self.owners, owner, b""):
+            for peer in peers:
+                if peer != teller:
+                    self.context.send(peer, message)
 
     def _records(self, peer: bytes, message: Records) -> None:
         """Learn charters first, since the envelopes need them; one bad envelope does not spoil the others."""

@@ -45,7 +45,7 @@ def recall() -> SearchAnswer:
         raise NotFound(
             "There is no last search",
             where=str(_path()),
-            why=str(error),
+            why=getattr(error, "strerror", None) or str(error),
             todo="Search first: `skerry search DATA`",
             code="E-CLI-NO-SEARCH",
         ) from error

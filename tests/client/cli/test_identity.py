@@ -149,6 +149,11 @@ def test_a_second_machine_acts_for_the_owner_until_it_is_revoked(tmp_path: Path)
             assert made not in [entry["key"] for entry in view["node_keys"]]
             eventually("what it signed counts no more", lambda: shown(other) == ["day"], REVOKED_SECONDS_MAX)
 
+            second.stop()
+            second.begin(bootstrap=(owner.bootstrap,))
+            eventually("it does not start any more", lambda: second.process.poll() is not None)
+            assert "E-CONFIG-REVOKED" in second.said()
+
             (tmp_path / "noise").write_bytes(b"no charter")
             for file in (signed, tmp_path / "noise"):  # the first is in force already
                 refused = skerry(folder, "owner", "apply", str(file), status=6)
