@@ -68,7 +68,7 @@ from .progress import Progress
 from .publishing import Publisher
 from .search.index import CardIndex
 from .search.service import SearchService
-from .search.sketches import Sketches
+from .search.sketches import Change, Sketches
 from .storage.store import Store
 from .transfer.blobs_http import BlobRoutes
 from .transfer.copies import CopyRoutes
@@ -79,7 +79,7 @@ from .view import NodeView
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from skerry.protocol.snapshot import Snapshot
@@ -392,7 +392,11 @@ class Node:
         self._groups.stored(operation)
         self._bridges.stored(operation)
         if isinstance(operation, effects.DropCatalogue):
-            self._sketches.submit(self._index.drop((operation.scope, operation.node_key)))
+            self._cards_changed(self._index.drop((operation.scope, operation.node_key)))
+
+    def _cards_changed(self, changes: Mapping[bytes, Change]) -> None:
+        self._sketches.submit(changes)
+        self._search.forget([digest for digest, change in changes.items() if change.card is None])
 
     def _served(self, request: web.Request, root: bytes, size: int) -> None:
         """Count, write down and tell that a part of a blob was sent."""
@@ -409,7 +413,7 @@ class Node:
         """Take in what the state machine tells the rest of the node."""
         match what:
             case effects.CardsChanged():
-                self._sketches.submit(self._index.apply(what))
+                self._cards_changed(self._index.apply(what))
                 self._groups.delivered(what)
                 self._progress.tell("index", what.node_key.hex(), "changed", len(what.added), len(what.added))
             case effects.GroupChanged():

@@ -122,7 +122,10 @@ SEARCHES_WAITING_MAX: Final = 512
 bounded together by ``API_BODIES_BYTES_MAX``."""
 
 RKMES_CACHED_BYTES_MAX: Final = 128 * MIB
-"""Decoded specifications kept in memory: 10,000 of 100 points in 30 columns."""
+"""Verified specifications kept in memory: 10,000 of 100 points in 30 columns."""
+
+RKME_OBJECTS_BYTES: Final = 2 * KIB
+"""What each of them takes beside its points, weights and responses: some twenty objects."""
 
 FETCHES_CONCURRENT_MAX: Final = 16
 """Specification blobs fetched at one time for all searches together."""

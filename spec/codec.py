@@ -11,16 +11,21 @@ Rules of this file:
    then every array's bytes against the counts; arrays are views of the blob until ``Rkme`` copies them.
 3. Unknown keys are ignored, so that a later version can add some; a version that changes a meaning
    takes a new number, which this one refuses.
+4. Many blobs at once (``decode_rkmes``) give what each gives alone: what is not plainly valid among them goes
+   the way of one.
 """
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from skerry.errors import SpecificationError
 
@@ -28,15 +33,19 @@ from .island import Column, Island, Kind
 from .limits import (
     COLUMNS_MAX,
     FLOATS_MAX,
+    MAGNITUDE_MAX,
     META_ENTRIES_MAX,
     POINTS_MAX,
     RESPONSES_MAX,
     SHAPE_AXES_MAX,
     SPECIFICATION_BYTES_MAX,
+    WEIGHT_SUM_TOLERANCE,
 )
-from .rkme import Floats, Marginals, Rkme, Scalar
+from .rkme import Floats, Marginals, Rkme, Scalar, clean_meta
 
 RKME_VERSION: Final = 1
+
+_MARGINALS: Final = ("location", "spread", "missing_rate")
 
 _Record = TypeVar("_Record", bound=msgspec.Struct)
 
@@ -106,12 +115,7 @@ def decode_rkme(blob: bytes) -> Rkme:
     SpecificationError
         When the bytes are not one valid RKME within the limits; names the field.
     """
-    record = decode_record(blob, _RkmeRecord)
-    if record.version != RKME_VERSION:
-        raise _refusal("version", f"{record.version} is unknown, {RKME_VERSION} is known")
-    _validate_counts(record.count, record.dimension)
-    if not 0 <= record.response_width <= RESPONSES_MAX:
-        raise _refusal("response_width", f"{record.response_width} is not between 0 and {RESPONSES_MAX}")
+    record = _counted_record(blob)
     return Rkme(
         points=_from_raw(record.points, "points", record.dtype, (record.count, record.dimension)),
         weights=_from_raw(record.weights, "weights", "<f8", (record.count,)),
@@ -121,6 +125,115 @@ def decode_rkme(blob: bytes) -> Rkme:
         marginals=_marginals(record),
         responses=_responses(record),
         meta=record.meta,
+    )
+
+
+def decode_rkmes(blobs: Sequence[bytes]) -> list[Rkme | None]:
+    """Return the RKME in each blob, None where :func:`decode_rkme` refuses it; in a fifth of its time.
+
+    Nearly all of that time goes into validating small arrays, so those of one shape are validated together.
+    The arrays of an RKME that passed are read-only views of bytes that nobody else has.
+    """
+    made: list[Rkme | None] = [None] * len(blobs)
+    groups: defaultdict[tuple[int, int, str, int], list[tuple[int, _RkmeRecord]]] = defaultdict(list)
+    for at, blob in enumerate(blobs):
+        try:
+            record = _counted_record(blob)
+        except SpecificationError:
+            continue
+        if _has_its_bytes(record):
+            shape = record.count, record.dimension, record.dtype, record.response_width
+            groups[shape].append((at, record))
+    for members in groups.values():
+        plain = _plainly_valid([record for _, record in members]).tolist()
+        island: Island | None = None
+        for (at, record), valid in zip(members, plain, strict=True):
+            try:
+                if not (valid and _is_plain(record)):
+                    made[at] = decode_rkme(blobs[at])
+                    continue
+                if island is None or not _is_on(record, island):
+                    island = _island(record)
+                made[at] = _unvalidated(record, island)
+            except SpecificationError:
+                continue
+    return made
+
+
+def _counted_record(blob: bytes) -> _RkmeRecord:
+    """Return the record in a blob, its version known and its counts within the limits."""
+    record = decode_record(blob, _RkmeRecord)
+    if record.version != RKME_VERSION:
+        raise _refusal("version", f"{record.version} is unknown, {RKME_VERSION} is known")
+    _validate_counts(record.count, record.dimension)
+    if not 0 <= record.response_width <= RESPONSES_MAX:
+        raise _refusal("response_width", f"{record.response_width} is not between 0 and {RESPONSES_MAX}")
+    return record
+
+
+def _has_its_bytes(record: _RkmeRecord) -> bool:
+    """Return whether each array has as many bytes as the counts say."""
+    count, doubles = record.count, 8 * record.dimension
+    return (
+        len(record.points) == count * record.dimension * int(record.dtype[2])
+        and len(record.weights) == 8 * count
+        and len(record.location) == len(record.spread) == len(record.missing_rate) == doubles
+        and (record.response_width == 0 or len(record.responses) == 4 * count * record.response_width)
+    )
+
+
+def _plainly_valid(records: Sequence[_RkmeRecord]) -> npt.NDArray[np.bool_]:
+    """Return which records of one shape hold values that are valid beyond doubt, and need no change."""
+
+    def stacked(name: str, dtype: str) -> Floats:
+        raw = b"".join([getattr(record, name) for record in records])
+        return np.frombuffer(raw, dtype).reshape(len(records), -1)
+
+    weights, spread = stacked("weights", "<f8"), stacked("spread", "<f8")
+    missing = stacked("missing_rate", "<f8")
+    values = [stacked("points", records[0].dtype), weights, stacked("location", "<f8"), spread]
+    if records[0].response_width:
+        values.append(stacked("responses", "<f4"))
+    valid: npt.NDArray[np.bool_] = np.logical_and((spread >= 0).all(axis=1), (weights >= 0).all(axis=1))
+    valid &= ((missing >= 0) & (missing <= 1)).all(axis=1)
+    # The order of a sum moves its last bits, so a sum at the very limit is left to the way of one.
+    valid &= np.abs(weights.sum(axis=1) - 1) <= WEIGHT_SUM_TOLERANCE / 2
+    for array in values:
+        valid &= np.abs(array).max(axis=1) <= MAGNITUDE_MAX
+    return valid
+
+
+def _is_plain(record: _RkmeRecord) -> bool:
+    """Return whether the rest of a record is as nearly all are: rows without axes, a sound gamma or none."""
+    gamma = record.gamma
+    sound = gamma is None or (math.isfinite(gamma) and gamma > 0)
+    return sound and record.shape in ([], [record.dimension])
+
+
+def _is_on(record: _RkmeRecord, island: Island) -> bool:
+    """Return whether a record names an island; quicker than to make one, for most stand on the last one's."""
+    if (record.kind, record.dimension, record.extractor) != (island.kind, island.dimension, island.extractor):
+        return False
+    if record.columns is None or island.columns is None:
+        return record.columns is None and island.columns is None
+    return len(record.columns) == len(island.columns) and all(
+        (ours.name, ours.unit) == (theirs.name, theirs.unit)
+        for ours, theirs in zip(record.columns, island.columns, strict=True)
+    )
+
+
+def _unvalidated(record: _RkmeRecord, island: Island) -> Rkme:
+    """Return the RKME of a record whose values were validated."""
+    arrays = {name: np.frombuffer(getattr(record, name), "<f8") for name in _MARGINALS}
+    return Rkme.of_valid(
+        points=np.frombuffer(record.points, record.dtype).reshape(record.count, record.dimension),
+        weights=np.frombuffer(record.weights, "<f8"),
+        island=island,
+        gamma=record.gamma,
+        shape=(record.dimension,),
+        marginals=Marginals.of_valid(**arrays),
+        responses=_responses(record),
+        meta=clean_meta(record.meta),
     )
 
 
@@ -153,7 +266,7 @@ def _marginals(record: _RkmeRecord) -> Marginals:
     return Marginals(
         *(
             _from_raw(getattr(record, name), f"marginals.{name}", "<f8", (record.dimension,))
-            for name in ("location", "spread", "missing_rate")
+            for name in _MARGINALS
         )
     )
 

@@ -73,6 +73,7 @@ def rank(
     metric: Metric = "searcher",
     k: int | None = None,
     run: Run = map,
+    scale: Scale | None = None,
 ) -> Ranking:
     """Return the candidates by exact squared MMD to a requirement.
 
@@ -90,6 +91,8 @@ def rank(
     run
         How batches are worked off. ``ThreadPoolExecutor(2).map`` uses two cores: nearly all the time is spent
         in numpy, outside the interpreter's lock.
+    scale
+        That of the metric, where the caller has it; computed when None.
 
     Raises
     ------
@@ -100,7 +103,7 @@ def rank(
         raise SpecificationError(
             "The candidates cannot be ranked", where="k", why=f"{k} is not positive", code="E-SPEC-RANK"
         )
-    scale = scale_for(requirement, metric)
+    scale = scale or scale_for(requirement, metric)
     for candidate in candidates:
         require_comparable(requirement, candidate)
     if not candidates:

@@ -7,7 +7,8 @@ searcher builds from the data at hand; everything else in this component compare
 
 Rules of this file:
 
-1. An ``Rkme`` that exists is valid: construction refuses everything that is not, naming the field.
+1. An ``Rkme`` that exists is valid: construction refuses everything that is not, naming the field. Whoever
+   uses ``of_valid`` has done what the constructor does.
 2. It never changes: fields are frozen, arrays are read-only copies.
 3. Points are in the owner's own units. Scaling belongs to the metric (see ``metric.py``), which is the
    searcher's.
@@ -93,6 +94,13 @@ class Marginals:
             raise _refusal("marginals.missing_rate", "a rate is outside [0, 1]")
 
     @classmethod
+    def of_valid(cls, **fields: Floats) -> Self:
+        """Return marginals of read-only arrays that were validated, and are not again."""
+        made = cls.__new__(cls)
+        vars(made).update(fields)
+        return made
+
+    @classmethod
     def of_points(cls, points: Floats, weights: Floats) -> Self:
         """Return the marginals of weighted points (K, d), for specifications that came without."""
         share = np.asarray(weights, np.float64) / np.sum(weights)
@@ -150,7 +158,7 @@ class Rkme:
         object.__setattr__(self, "points", _frozen_array(points, "points", keep, axes=2))
         object.__setattr__(self, "weights", _clean_weights(self.weights, len(self.points)))
         object.__setattr__(self, "shape", tuple(self.shape) or (self.dimension,))
-        object.__setattr__(self, "meta", _clean_meta(self.meta))
+        object.__setattr__(self, "meta", clean_meta(self.meta))
         if self.responses is not None:
             object.__setattr__(
                 self, "responses", _frozen_array(self.responses, "responses", np.float32, axes=2)
@@ -173,6 +181,13 @@ class Rkme:
             count, width = self.responses.shape
             if count != len(self.points) or not 1 <= width <= RESPONSES_MAX:
                 raise _refusal("responses", f"shape {(count, width)} for {len(self.points)} points")
+
+    @classmethod
+    def of_valid(cls, **fields: Any) -> Self:
+        """Return an RKME of all its fields, which were validated and are not again; see ``codec.py``."""
+        made = cls.__new__(cls)
+        vars(made).update(fields)
+        return made
 
     @property
     def kind(self) -> Kind:
@@ -272,7 +287,7 @@ def _clean_weights(weights: object, count: int) -> Floats:
     return array
 
 
-def _clean_meta(meta: object) -> Mapping[str, Scalar]:
+def clean_meta(meta: object) -> Mapping[str, Scalar]:
     """Return a read-only copy of a small map of scalars."""
     if not isinstance(meta, Mapping) or len(meta) > META_ENTRIES_MAX:
         raise _refusal("meta", f"a map of at most {META_ENTRIES_MAX} entries is needed")

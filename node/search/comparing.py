@@ -10,39 +10,46 @@ Rules of this file:
 1. Distances are of verified specifications only: one from which its card does not follow is dishonest.
 2. A disputed card is never in the mix, nor one of another island: the mix wants models that take the rows as
    they are.
-3. Everything here runs in a thread and touches nothing that others change.
+3. What computes here runs in a thread and touches nothing that others change.
+4. What was verified once is verified: a card's hash fixes both its sketch and its specification.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from skerry.errors import SpecificationError
-from skerry.node.limits import RKMES_CACHED_BYTES_MAX
+from skerry.node.limits import RKME_OBJECTS_BYTES, RKMES_CACHED_BYTES_MAX
 from skerry.spec.limits import MIX_CANDIDATES_MAX, MIX_MEMBERS_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from skerry.protocol.api import SearchRequest
-    from skerry.spec import Mix, Rkme
+    from skerry.protocol.card import Card
+    from skerry.spec import Mix, Rkme, Scale
     from skerry.spec.bridging import Sharing
-    from skerry.spec.sketch import Sketch
-
-    from .index import Entry
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A card that is worth an exact comparison."""
 
-    entry: Entry
+    row: int
+    hash: bytes
     sharing: Sharing | None = None
     """What its island shares with the requirement's; None for the same island."""
     disputed: bool = False
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a search needs of a card whose specification was verified."""
+
+    owner: bytes
+    rkme: Rkme
 
 
 @dataclass(frozen=True)
@@ -62,117 +69,107 @@ class Compared:
 
     nearest: list[Measured] = field(default_factory=list)
     """Best first."""
-    dishonest: list[Entry] = field(default_factory=list)
-    """Those whose card does not follow from its specification."""
     mixable: list[int] = field(default_factory=list)
     """Positions in ``nearest`` that the mix was chosen from."""
     mix: Mix | None = None
 
+    def members(self) -> list[int]:
+        """Return the positions in ``nearest`` of the mix's members."""
+        return [] if self.mix is None else [self.mixable[at] for at in self.mix.indices]
 
-class RkmeCache:
-    """Decoded specifications by card hash, bounded in bytes, oldest use out first; for any thread."""
+    def shown(self, count: int) -> list[int]:
+        """Return the positions of the first ``count`` and of the mix's members, best first."""
+        members = self.members()
+        return [at for at in range(len(self.nearest)) if at < count or at in members]
+
+
+class KnownCards:
+    """Verified specifications by card hash, bounded in bytes, oldest use out first; for the event loop."""
 
     def __init__(self) -> None:
-        self._rkmes: OrderedDict[bytes, Rkme] = OrderedDict()
+        self._known: OrderedDict[bytes, Known] = OrderedDict()
         self._bytes = 0
-        self._lock = threading.Lock()
 
-    def get(self, key: bytes) -> Rkme | None:
-        """Return a decoded specification, or None."""
-        with self._lock:
-            if key in self._rkmes:
-                self._rkmes.move_to_end(key)
-            return self._rkmes.get(key)
+    def of(self, hashes: Iterable[bytes]) -> dict[bytes, Known]:
+        """Return what is known of some cards."""
+        found = {digest: known for digest in hashes if (known := self._known.get(digest)) is not None}
+        for digest in found:
+            self._known.move_to_end(digest)
+        return found
 
-    def put(self, key: bytes, rkme: Rkme) -> None:
-        """Keep a decoded specification for a while."""
-        with self._lock:
-            if key not in self._rkmes:
-                self._bytes += _bytes_of(rkme)
-            self._rkmes[key] = rkme
-            while self._bytes > RKMES_CACHED_BYTES_MAX:
-                self._bytes -= _bytes_of(self._rkmes.popitem(last=False)[1])
+    def put(self, digest: bytes, known: Known) -> None:
+        """Keep a verified specification for a while."""
+        if digest not in self._known:
+            self._bytes += _bytes_of(known.rkme)
+        self._known[digest] = known
+        while self._bytes > RKMES_CACHED_BYTES_MAX:
+            self._bytes -= _bytes_of(self._known.popitem(last=False)[1].rkme)
+
+    def forget(self, hashes: Iterable[bytes]) -> None:
+        """Keep nothing of cards that are gone."""
+        for digest in hashes:
+            if (known := self._known.pop(digest, None)) is not None:
+                self._bytes -= _bytes_of(known.rkme)
 
 
 def compare(
-    requirement: Rkme,
-    candidates: Sequence[Candidate],
-    had: Mapping[bytes, Rkme | bytes],
-    request: SearchRequest,
-    cache: RkmeCache,
+    requirement: Rkme, candidates: Sequence[Candidate], known: Mapping[bytes, Known], request: SearchRequest
 ) -> Compared:
-    """Decode, rank and mix the candidates whose specification could be had.
+    """Rank and mix those candidates of which something is known, by card hash."""
+    from skerry.spec import Scale
 
-    Parameters
-    ----------
-    had
-        By card hash, the specification or the blob that came.
-    cache
-        Where decoded specifications go.
-    """
-    compared = Compared()
-    honest: list[tuple[Candidate, Rkme]] = []
-    there = [candidate for candidate in candidates if candidate.entry.hash in had]
-    came = [(item.entry, blob) for item in there if isinstance(blob := had[item.entry.hash], bytes)]
-    checked = {entry.hash: rkme for (entry, _), rkme in zip(came, honest_rkmes(came), strict=True)}
-    for candidate in there:
-        digest = candidate.entry.hash
-        known = had[digest]
-        rkme = checked[digest] if isinstance(known, bytes) else known
-        if rkme is None:
-            compared.dishonest.append(candidate.entry)
-            continue
-        honest.append((candidate, rkme))
-        cache.put(digest, rkme)
-    compared.nearest = _measure(requirement, honest)
-    _mix(requirement, compared, request)
+    there = [(candidate, known[candidate.hash].rkme) for candidate in candidates if candidate.hash in known]
+    scale = Scale.of(requirement)
+    compared = Compared(_measure(requirement, scale, there))
+    _mix(requirement, scale, compared, request)
     return compared
 
 
-def honest_rkme(entry: Entry, blob: bytes) -> Rkme | None:
+def honest_rkme(card: Card, blob: bytes) -> Rkme | None:
     """Return the specification in `blob` if the card follows from it, else None."""
-    return honest_rkmes([(entry, blob)])[0]
+    return honest_rkmes([(card, blob)])[0]
 
 
-def honest_rkmes(came: Sequence[tuple[Entry, bytes]]) -> list[Rkme | None]:
+def honest_rkmes(came: Sequence[tuple[Card, bytes]]) -> list[Rkme | None]:
     """Return of each blob the specification if the card follows from it, else None."""
-    from skerry.spec.sketch import check_sketches
-
-    claims = [_claim(entry, blob) for entry, blob in came]
-    checked = [claim for claim in claims if claim is not None and claim.sketch is not None]
-    sketches = [claim.sketch for claim in checked if claim.sketch is not None]
-    reasons = check_sketches(sketches, [claim.rkme for claim in checked])
-    liars = {id(claim) for claim, reason in zip(checked, reasons, strict=True) if reason is not None}
-    return [None if claim is None or id(claim) in liars else claim.rkme for claim in claims]
-
-
-@dataclass(frozen=True)
-class _Claim:
-    """A specification, and what its card says of it."""
-
-    rkme: Rkme
-    sketch: Sketch | None
-    """None where the card's version of sketches is not known here."""
-
-
-def _claim(entry: Entry, blob: bytes) -> _Claim | None:
-    """Decode a specification and the sketch of its card; None when they are none, or of two islands."""
     from skerry.spec import Specification
-    from skerry.spec.sketch import SKETCH_VERSION, Sketch
+    from skerry.spec.sketch import SKETCH_VERSION
 
-    card = entry.card
+    rkmes = Specification.rkmes_in([blob for _, blob in came])
+    honest = [
+        rkme if rkme is not None and rkme.island.id == card.island else None
+        for (card, _), rkme in zip(came, rkmes, strict=True)
+    ]
+    # Where the version of a card's sketch is not known here, nothing follows and nothing contradicts.
+    claims: defaultdict[int, list[tuple[int, Rkme]]] = defaultdict(list)
+    for at, ((card, _), rkme) in enumerate(zip(came, honest, strict=True)):
+        if rkme is not None and card.sketch_version == SKETCH_VERSION:
+            claims[len(card.means)].append((at, rkme))
+    for members in claims.values():
+        follows = _follow([came[at][0] for at, _ in members], [rkme for _, rkme in members])
+        for (at, _), holds in zip(members, follows, strict=True):
+            honest[at] = honest[at] if holds else None
+    return honest
+
+
+def _follow(cards: Sequence[Card], rkmes: Sequence[Rkme]) -> list[bool]:
+    """Return which cards' sketches follow from the specifications, of cards with equally many means."""
+    from skerry.spec.sketch import SketchBlock, follow_from
+
+    fields = ([getattr(card, name) for card in cards] for name in ("sketch", "means", "spreads"))
     try:
-        rkme = Specification.rkme_in(blob)
-        sketch = None
-        if card.sketch_version == SKETCH_VERSION:
-            sketch = Sketch.from_bytes(card.sketch_version, card.sketch, card.means, card.spreads)
+        block = SketchBlock.from_bytes(*fields)
     except SpecificationError:
-        return None
-    return _Claim(rkme, sketch) if rkme.island.id == card.island else None
+        if len(cards) == 1:
+            return [False]
+        return [_follow([card], [rkme])[0] for card, rkme in zip(cards, rkmes, strict=True)]
+    follows: list[bool] = follow_from(block, rkmes).tolist()
+    return follows
 
 
-def _measure(requirement: Rkme, honest: Sequence[tuple[Candidate, Rkme]]) -> list[Measured]:
+def _measure(requirement: Rkme, scale: Scale, honest: Sequence[tuple[Candidate, Rkme]]) -> list[Measured]:
     """Return the candidates with their distances: those compared on all columns first, then by distance."""
+    from skerry.spec import Scale
     from skerry.spec.ranking import rank
 
     groups: defaultdict[tuple[int, ...], list[tuple[Candidate, Rkme]]] = defaultdict(list)
@@ -181,10 +178,11 @@ def _measure(requirement: Rkme, honest: Sequence[tuple[Candidate, Rkme]]) -> lis
         groups[candidate.sharing.here if candidate.sharing is not None else whole].append((candidate, rkme))
     measured: list[Measured] = []
     for here, members in groups.items():
-        asking = requirement
+        asking, within = requirement, scale
         if here != whole and members[0][0].sharing is not None:
             asking = members[0][0].sharing.from_here(requirement)
-        ranking = rank(asking, [_aligned(candidate, rkme) for candidate, rkme in members])
+            within = Scale.of(asking)
+        ranking = rank(asking, [_aligned(candidate, rkme) for candidate, rkme in members], scale=within)
         for at, mmd2, cosine in zip(ranking.indices, ranking.mmd2, ranking.cosines, strict=True):
             candidate, rkme = members[at]
             measured.append(Measured(candidate, rkme, float(mmd2), max(0.0, float(cosine))))
@@ -201,7 +199,7 @@ def _lacks(candidate: Candidate) -> bool:
     return sharing is not None and len(sharing.here) < sharing.columns_here
 
 
-def _mix(requirement: Rkme, compared: Compared, request: SearchRequest) -> None:
+def _mix(requirement: Rkme, scale: Scale, compared: Compared, request: SearchRequest) -> None:
     """Choose the mix from the nearest that may be in one."""
     from skerry.spec import mix
 
@@ -212,9 +210,11 @@ def _mix(requirement: Rkme, compared: Compared, request: SearchRequest) -> None:
     ][:MIX_CANDIDATES_MAX]
     size = min(request.mix_size, MIX_MEMBERS_MAX)
     if compared.mixable and size:
-        compared.mix = mix(requirement, [compared.nearest[at].rkme for at in compared.mixable], size)
+        compared.mix = mix(
+            requirement, [compared.nearest[at].rkme for at in compared.mixable], size, scale=scale
+        )
 
 
 def _bytes_of(rkme: Rkme) -> int:
     responses = 0 if rkme.responses is None else rkme.responses.nbytes
-    return int(rkme.points.nbytes + rkme.weights.nbytes + responses)
+    return int(rkme.points.nbytes + rkme.weights.nbytes + responses) + RKME_OBJECTS_BYTES

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from skerry.protocol.effects import CardsChanged
 
+HASH_BYTES: Final = 32
 Place = tuple[bytes, bytes]
 """A catalogue: (scope, node key)."""
 
@@ -217,6 +218,17 @@ class CardIndex:
         """Return the rows of cards by hash; -1 for one that is not here."""
         prefixes = np.frombuffer(b"".join(digest[:8] for digest in hashes), "<u8").astype(np.uint64)
         return self.columns.by_hash.first(prefixes)
+
+    def hashes(self, rows: Rows) -> list[bytes]:
+        """Return the hashes of the cards in some rows."""
+        blob = self.columns["hash"][rows].tobytes()
+        return [blob[start : start + HASH_BYTES] for start in range(0, len(blob), HASH_BYTES)]
+
+    def disputed_among(self, rows: Iterable[int]) -> set[int]:
+        """Return those of some rows whose card is shown by a key that signed two heads with one number."""
+        if not self.disputed:
+            return set()
+        return {row for row in rows if not self.disputed.isdisjoint(self._places_of(row))}
 
     def is_disputed(self, entry: Entry) -> bool:
         """Return whether a key that shows the card signed two heads with one number."""

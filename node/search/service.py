@@ -17,6 +17,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections import deque
 from contextlib import asynccontextmanager
@@ -46,13 +47,13 @@ from skerry.protocol.card import CARD, card_hash
 from skerry.spec.limits import MIX_MEMBERS_MAX
 
 from .columns import code
-from .comparing import Candidate, Compared, Measured, RkmeCache, compare, honest_rkme
+from .comparing import Candidate, Compared, Known, KnownCards, Measured, compare, honest_rkme, honest_rkmes
 from .filters import newest_first, passing, with_words
 from .index import Entry
 from .islands import Islands
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
     from skerry.node.directory import Directory
     from skerry.node.driver import Driver
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     from skerry.node.transfer.fetching import SpecificationCache
     from skerry.node.view import NodeView
     from skerry.protocol.effects import SketchReported
-    from skerry.spec import Rkme
+    from skerry.spec import Rkme, Scale
     from skerry.spec.bridging import Sharing
     from skerry.spec.sketch import Sketch
 
@@ -114,7 +115,7 @@ class SearchService:
         self._coming = coming
         self._slots = asyncio.Semaphore(SEARCH_CONCURRENT_MAX)
         self._waiting = 0
-        self._rkmes = RkmeCache()
+        self._known = KnownCards()
         self._islands = Islands(store.read_islands())
         self._reports: deque[SketchReported] = deque(maxlen=REPORTS_WAITING_MAX)
         self._judging: asyncio.Task[None] | None = None
@@ -179,16 +180,14 @@ class SearchService:
         await self._learn(requirement, live, start + ISLANDS_SECONDS_SHARE * seconds)
         others = self._islands.comparable(requirement.island, live)
         candidates = await self._candidates(requirement, mask, others)
-        had = await self._fetch([candidate.entry for candidate in candidates], start + seconds)
-        compared = await asyncio.to_thread(compare, requirement, candidates, had, request, self._rkmes)
-        for entry in compared.dishonest:
-            self._convict(entry)
-        hits, mix = self._hits(compared, requirement, request)
+        known, missing = await self._know(candidates, start + seconds)
+        compared, shown = await self._compare(requirement, candidates, known, request)
+        hits, mix = self._hits(compared, shown, requirement, request)
         searched = [requirement.island.id, *(other.island for other in others)]
         coverage = self._coverage(
             sum(live.get(code(island), (0, 0))[1] for island in searched),
-            [item.candidate.entry for item in compared.nearest],
-            [candidate.entry for candidate in candidates if candidate.entry.hash not in had],
+            [known[item.candidate.hash].owner for item in compared.nearest],
+            [entry.card.owner for entry in missing],
         )
         named = requirement.columns is not None
         unknown = sum(n for value, (_, n) in live.items() if named and not self._islands.knows(value))
@@ -214,38 +213,38 @@ class SearchService:
         self, requirement: Rkme, mask: Mask, others: Sequence[Comparable]
     ) -> list[Candidate]:
         """Return what is worth an exact comparison: of the own island, then of those that share most."""
-        rows = await self._nearest(requirement, mask, requirement.island.id, None, SEARCH_CANDIDATES)
-        candidates = [Candidate(entry) for entry in rows]
+        candidates = await self._nearest(requirement, mask, requirement.island.id, None, SEARCH_CANDIDATES)
         left = SEARCH_SHARED
         for island, sharing in others:
             if left <= 0:
                 break
-            entries = await self._nearest(requirement, mask, island, sharing, left)
-            candidates += [Candidate(entry, sharing) for entry in entries]
-            left -= len(entries)
+            found = await self._nearest(requirement, mask, island, sharing, left)
+            candidates += found
+            left -= len(found)
+        disputed = self._index.disputed_among(candidate.row for candidate in candidates)
         return [
-            Candidate(item.entry, item.sharing, self._index.is_disputed(item.entry)) for item in candidates
+            dataclasses.replace(candidate, disputed=True) if candidate.row in disputed else candidate
+            for candidate in candidates
         ]
 
     async def _nearest(
         self, requirement: Rkme, mask: Mask, island: bytes, sharing: Sharing | None, count: int
-    ) -> list[Entry]:
+    ) -> list[Candidate]:
         """Return the most promising cards of one island; all when they are few."""
         among = mask & self._on_island(island, mask)
-        rows = np.flatnonzero(among)
-        if len(rows) <= count:
-            return self._index.entries(rows)
-        from skerry.spec import Scale
-        from skerry.spec.sketch import sketch_of
-
-        asking = requirement if sharing is None else sharing.from_here(requirement)
-        scale = await asyncio.to_thread(Scale.of, asking)
-        wanted = await asyncio.to_thread(sketch_of, asking)
-        if sharing is None:
-            hashes = await self._sketches.nearest(wanted, scale, island, count, among)
+        if np.count_nonzero(among) <= count:
+            rows = np.flatnonzero(among)
+            hashes = self._index.hashes(rows)
         else:
-            hashes = await self._sketches.nearest_shared(wanted, scale, island, sharing, count, among)
-        return self._index.entries(row for row in self._index.rows_of(hashes).tolist() if row >= 0)
+            asking = requirement if sharing is None else sharing.from_here(requirement)
+            scale, wanted = await asyncio.to_thread(_scale_and_sketch, asking)
+            if sharing is None:
+                hashes = await self._sketches.nearest(wanted, scale, island, count, among)
+            else:
+                hashes = await self._sketches.nearest_shared(wanted, scale, island, sharing, count, among)
+            rows = self._index.rows_of(hashes)
+        pairs = zip(rows.tolist(), hashes, strict=True)
+        return [Candidate(row, digest, sharing) for row, digest in pairs if row >= 0]
 
     def _on_island(self, island: bytes, mask: Mask) -> Mask:
         return self._index.on_island(island)[: len(mask)]
@@ -261,28 +260,64 @@ class SearchService:
         if requirement.columns is None:
             return
         unknown = [row for value, (row, _) in live.items() if not self._islands.knows(value)]
-        entries = self._index.entries(unknown[:ISLANDS_LEARNED_MAX])
-        had = await self._fetch(entries, deadline)
-        for entry in entries:
-            blob = had.get(entry.hash)
-            rkme = await asyncio.to_thread(honest_rkme, entry, blob) if isinstance(blob, bytes) else blob
-            if rkme is not None:
-                self._islands.learn(rkme.island)
+        if unknown := unknown[:ISLANDS_LEARNED_MAX]:
+            pairs = zip(unknown, self._index.hashes(np.array(unknown)), strict=True)
+            known, _ = await self._know([Candidate(row, digest) for row, digest in pairs], deadline)
+            for card in known.values():
+                self._islands.learn(card.rkme.island)
         if new := self._islands.take_new():
             await self._store.put_islands(new)
 
     # Specifications.
 
-    async def _fetch(self, entries: Sequence[Entry], deadline: float) -> dict[bytes, Rkme | bytes]:
-        """Return what could be had in time, by card hash: decoded, or as the blob that came."""
-        known = {entry.hash: self._rkmes.get(entry.hash) for entry in entries}
-        had: dict[bytes, Rkme | bytes] = {key: rkme for key, rkme in known.items() if rkme is not None}
-        missing = [entry for entry in entries if entry.hash not in had]
-        blobs = await self._specifications.gather(missing, deadline)
-        for entry in missing:
-            if (blob := blobs.get(entry.card.specification.root)) is not None:
-                had[entry.hash] = blob
-        return had
+    async def _know(
+        self, candidates: Sequence[Candidate], deadline: float
+    ) -> tuple[dict[bytes, Known], list[Entry]]:
+        """Return what is known of cards by hash, once their specifications came, and those that did not come.
+
+        Cards that do not follow from theirs are in neither, and reported.
+        """
+        known = self._known.of(candidate.hash for candidate in candidates)
+        entries = self._index.entries(item.row for item in candidates if item.hash not in known)
+        if not entries:
+            return known, []
+        blobs = await self._specifications.gather(entries, deadline)
+        came = [entry for entry in entries if entry.card.specification.root in blobs]
+        claims = [(entry.card, blobs[entry.card.specification.root]) for entry in came]
+        for entry, rkme in zip(came, await asyncio.to_thread(honest_rkmes, claims), strict=True):
+            if rkme is None:
+                self._convict(entry)
+            else:
+                known[entry.hash] = Known(entry.card.owner, rkme)
+                self._known.put(entry.hash, known[entry.hash])
+        return known, [entry for entry in entries if entry.card.specification.root not in blobs]
+
+    async def _compare(
+        self,
+        requirement: Rkme,
+        candidates: Sequence[Candidate],
+        known: Mapping[bytes, Known],
+        request: SearchRequest,
+    ) -> tuple[Compared, dict[int, Entry]]:
+        """Compare, and return with it the cards to be shown, by their positions in it.
+
+        Only these are read from the store. When one of them went meanwhile, the others are compared anew.
+        """
+        left = candidates
+        while True:
+            compared = await asyncio.to_thread(compare, requirement, left, known, request)
+            wanted = compared.shown(request.k)
+            entries = self._index.entries(compared.nearest[at].candidate.row for at in wanted)
+            by_hash = {entry.hash: entry for entry in entries}
+            hashes = {at: compared.nearest[at].candidate.hash for at in wanted}
+            gone = set(hashes.values()) - by_hash.keys()
+            if not gone:
+                return compared, {at: by_hash[digest] for at, digest in hashes.items()}
+            left = [candidate for candidate in left if candidate.hash not in gone]
+
+    def forget(self, hashes: Iterable[bytes]) -> None:
+        """Keep nothing of cards that are gone."""
+        self._known.forget(hashes)
 
     def _convict(self, entry: Entry) -> None:
         """Tell the state machine whose word was wrong; it takes the card out of the index."""
@@ -318,27 +353,27 @@ class SearchService:
             except SkerryError as error:
                 log.info("a report cannot be judged", card=card.id.hex(), error=str(error))
                 continue
-            honest = await asyncio.to_thread(honest_rkme, entry, blob) is not None
+            honest = await asyncio.to_thread(honest_rkme, card, blob) is not None
             log.warning("a card was reported", card=card.id.hex(), by=report.reporter.hex(), honest=honest)
             self._driver.post(events.SketchVerdict(report.node_key, card.id, honest=honest))
 
     # Answers.
 
     def _hits(
-        self, compared: Compared, requirement: Rkme, request: SearchRequest
+        self, compared: Compared, shown: Mapping[int, Entry], requirement: Rkme, request: SearchRequest
     ) -> tuple[list[Hit], MixView | None]:
-        """Return the first hits and the members of the mix, best first, and the mix by their positions."""
-        members = [] if compared.mix is None else [compared.mixable[at] for at in compared.mix.indices]
-        shown = [at for at in range(len(compared.nearest)) if at < request.k or at in members]
-        hits = [self._measured(compared.nearest[at], requirement, request) for at in shown]
+        """Return the hits to be shown, best first, and the mix by their positions."""
+        hits = [
+            self._measured(compared.nearest[at], entry, requirement, request) for at, entry in shown.items()
+        ]
         if compared.mix is None:
             return hits, None
-        positions = [shown.index(at) for at in members]
+        positions = [list(shown).index(at) for at in compared.members()]
         chosen = compared.mix
         return hits, MixView(positions, chosen.weights.tolist(), chosen.mmd2, chosen.single_mmd2)
 
-    def _measured(self, item: Measured, requirement: Rkme, request: SearchRequest) -> Hit:
-        hit, noise, sharing = self._hit(item.candidate.entry), request.noise_mmd2, item.candidate.sharing
+    def _measured(self, item: Measured, entry: Entry, requirement: Rkme, request: SearchRequest) -> Hit:
+        hit, noise, sharing = self._hit(entry), request.noise_mmd2, item.candidate.sharing
         # The noise was measured on all columns; on some it says nothing.
         compared_whole = sharing is None or len(sharing.here) == sharing.columns_here
         return replace(
@@ -354,12 +389,13 @@ class SearchService:
         return Hit(self._view.card(entry), self._directory.sources(node_keys))
 
     def _coverage(
-        self, candidates: int, compared: Sequence[Entry] = (), missing: Sequence[Entry] = ()
+        self, candidates: int, compared: Sequence[bytes] = (), missing: Sequence[bytes] = ()
     ) -> Coverage:
+        """Return what an answer covers, given the owners of what was compared and of what did not come."""
         cards, owners = self._index.count()
         places = self._index.places()
         issued = [self._directory.heads[place].issued for place in places if place in self._directory.heads]
-        absent = sorted({entry.card.owner for entry in missing})
+        absent = sorted(set(missing))
         return Coverage(
             cards=cards,
             candidates=candidates,
@@ -367,7 +403,7 @@ class SearchService:
             owners=owners,
             oldest_head_seconds=max(0.0, time.time() - min(issued)) if issued else 0.0,
             unreachable=[f"{self._directory.name(owner)} {owner.hex()}".strip() for owner in absent],
-            owners_asked=len({entry.card.owner for entry in [*compared, *missing]}),
+            owners_asked=len({*compared, *missing}),
             coming=self._coming(),
         )
 
@@ -397,6 +433,13 @@ def _validate(request: SearchRequest) -> None:
                 why=f"{value} is not between {low} and {high}",
                 code="E-API-SEARCH",
             )
+
+
+def _scale_and_sketch(asking: Rkme) -> tuple[Scale, Sketch]:
+    from skerry.spec import Scale
+    from skerry.spec.sketch import sketch_of
+
+    return Scale.of(asking), sketch_of(asking)
 
 
 def _decode_requirement(blob: bytes) -> Rkme:

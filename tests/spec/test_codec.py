@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from skerry.errors import SpecificationError
 from skerry.spec import Island, Rkme
+from skerry.spec.codec import decode_rkmes
 from skerry.spec.limits import POINTS_MAX, SPECIFICATION_BYTES_MAX
 from tests.spec.strategies import rkmes
 
@@ -83,6 +84,21 @@ HOSTILE = [
 ]
 
 
+DOUBTFUL: list[dict[str, object]] = [
+    {"weights": struct.pack("<3d", 0.5, 0.5, -1e-9)},
+    {"weights": struct.pack("<3d", 0.5, 0.5, 9e-4)},
+    {"weights": struct.pack("<3d", 0.5, 0.5, 1.1e-3)},
+    {"shape": [1, 2]},
+    {"shape": []},
+    {"columns": [["a", ""], ["b", "kg"]]},
+    {"columns": [["a", ""], ["e\u0301", ""]]},
+    {"gamma": 2.0},
+    {"spread": struct.pack("<2d", 1, -1)},
+    {"missing_rate": struct.pack("<2d", 0, 2)},
+]
+"""What is read as it is, changed by the reader, or at the edge of being refused."""
+
+
 @pytest.mark.parametrize(("changes", "field"), HOSTILE)
 def test_hostile_fields_are_refused_by_name(changes: dict[str, object], field: str) -> None:
     blob = msgpack.packb({**msgpack.unpackb(SMALL.to_bytes()), **changes})
@@ -136,6 +152,39 @@ def test_damaged_bytes_are_decoded_or_refused(rkme: Rkme, data: st.DataObject) -
         return
     assert np.isfinite(decoded.points).all()
     assert decoded.weights.min() >= 0
+
+
+def alone(blob: bytes) -> Rkme | None:
+    try:
+        return Rkme.from_bytes(blob)
+    except SpecificationError:
+        return None
+
+
+@settings(max_examples=60)
+@given(st.lists(rkmes(), max_size=6))
+def test_many_at_once_are_what_each_is_alone(drawn: list[Rkme]) -> None:
+    blobs = [rkme.to_bytes() for rkme in [*drawn, SMALL, *drawn]]
+    blobs += [blob[:-1] for blob in blobs]
+    for made, blob in zip(decode_rkmes(blobs), blobs, strict=True):
+        expected = alone(blob)
+        assert made == expected
+        if made is None or expected is None:
+            continue
+        assert made.to_bytes() == expected.to_bytes()
+        for name in ("points", "weights"):
+            array = getattr(made, name)
+            assert (array.dtype, array.flags.writeable) == (getattr(expected, name).dtype, False)
+        assert made.island.id == expected.island.id
+        assert made.shape == expected.shape
+
+
+@pytest.mark.parametrize("changes", [changes for changes, _ in HOSTILE] + DOUBTFUL)
+def test_one_bad_among_many_is_found_and_harms_no_other(changes: dict[str, object]) -> None:
+    document = msgpack.unpackb(SMALL.to_bytes())
+    changed = msgpack.packb(document | changes)
+    made = decode_rkmes([SMALL.to_bytes(), changed, SMALL.to_bytes()])
+    assert made == [SMALL, alone(changed), SMALL]
 
 
 def test_what_is_too_large_to_publish_has_no_bytes() -> None:

@@ -15,11 +15,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skerry.errors import SpecificationError
+from skerry.spec import sketch
 from skerry.spec.island import Column, Island, Kind
 from skerry.spec.limits import SKETCH_NOISE_MAX
 from skerry.spec.rkme import Rkme
-from skerry.spec.sketch import SKETCH_FEATURES, Sketch, check_sketch, noisy_sketch, sketch_of
+from skerry.spec.sketch import (
+    SKETCH_FEATURES,
+    Sketch,
+    SketchBlock,
+    check_sketch,
+    follow_from,
+    noisy_sketch,
+    sketch_of,
+)
 
+ARRAYS = ("vector", "means", "spreads")
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "sketch.json").read_text())
 
 
@@ -181,6 +191,54 @@ def test_missing_columns_are_convicted() -> None:
 
 def test_the_sketch_of_another_rkme_is_convicted() -> None:
     assert check_sketch(sketch_of(rkme(seed=1)), rkme(seed=2)) is not None
+
+
+def block_of(sketches: list[Sketch]) -> SketchBlock:
+    return SketchBlock(*(np.stack([getattr(one, name) for one in sketches]) for name in ARRAYS))
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "count"),
+    [("table", 5, 20), ("table", 1, 1), ("text", 40, 30), ("image", 70, 8), ("table", 65, 300)],
+)
+def test_many_are_judged_as_each_is(kind: Kind, columns: int, count: int) -> None:
+    examples = [rkme(columns, count, kind, seed) for seed in range(12)]
+    true = [sketch_of(example) for example in examples]
+    changes = [(0, 0), (15, 1), (16, 1), (16, 2), (17, 1), (1, 3), (256, 1), (256, 2), (1, 1), (1, 2), (0, 0)]
+    claimed = [
+        replace(one, vector=altered(one.vector, *change)) for one, change in zip(true, changes, strict=False)
+    ]
+    claimed.append(replace(true[-1], means=true[-1].means * np.float32(1.001)))
+    follows = follow_from(block_of(claimed), examples).tolist()
+    assert follows == [
+        check_sketch(one, example) is None for one, example in zip(claimed, examples, strict=True)
+    ]
+    assert follows[:-1] == [places < 17 and by < 3 for places, by in changes]
+    assert not follow_from(block_of(true), examples[::-1]).any()
+
+
+@pytest.mark.parametrize("kind", ["table", "text"])
+@pytest.mark.parametrize("size", [1, 100, 4096])
+def test_float32_is_within_its_bound(kind: Kind, size: int) -> None:
+    rng = np.random.default_rng(size)
+    points = rng.normal(0, 10.0 ** rng.uniform(-3, 12, 6), (size, 6)).astype(np.float32)
+    example = Rkme(
+        points,
+        rng.dirichlet(np.ones(size)),
+        Island(kind, None, 6, "" if kind == "table" else "e/1"),
+    )
+    rows, weights = sketch._stacked([example])
+    single, double = (
+        sketch._entries(rows, weights, example, precision) for precision in (np.float32, np.float64)
+    )
+    assert np.abs(single - double).max() < sketch._entry_error(size) / 2
+
+
+def test_columns_of_another_number_follow_from_nothing() -> None:
+    example = rkme()
+    nothing = np.empty(0, np.float32)
+    claimed = replace(sketch_of(example), means=nothing, spreads=nothing)
+    assert follow_from(block_of([claimed]), [example]).tolist() == [False]
 
 
 def test_card_fields_round_trip() -> None:

@@ -4,8 +4,10 @@ liars."""
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +15,13 @@ from msgspec.structs import replace
 
 from skerry.errors import Unavailable
 from skerry.node.api.problems import BadRequest
-from skerry.node.search.comparing import RkmeCache
+from skerry.node.limits import RKME_OBJECTS_BYTES
+from skerry.node.search.comparing import Compared, Known, KnownCards, compare
 from skerry.protocol import events
 from skerry.protocol.card import Blob, card_hash
-from skerry.protocol.effects import SketchReported
-from skerry.spec import Column, Island, Rkme
+from skerry.protocol.effects import CardsChanged, SketchReported
+from skerry.spec import Column, Island, Rkme, Specification, mix, rank
+from skerry.spec.limits import MIX_CANDIDATES_MAX
 
 from .market import COLUMNS, NODE, OWNER, Market, card_of, market_in, request, small_rkme, whole
 
@@ -125,17 +129,73 @@ async def test_numbers_out_of_range_are_refused(market: Market, fields: dict[str
     assert caught.value.where in fields
 
 
-def test_the_cache_is_bounded_and_forgets_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(7)
-    one = small_rkme(rng, 0.0)
-    size = one.points.nbytes + one.weights.nbytes
+def test_what_is_known_is_bounded_and_the_oldest_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Known(OWNER, small_rkme(np.random.default_rng(7), 0.0))
+    size = one.rkme.points.nbytes + one.rkme.weights.nbytes + RKME_OBJECTS_BYTES
     monkeypatch.setattr("skerry.node.search.comparing.RKMES_CACHED_BYTES_MAX", 3 * size)
-    cache = RkmeCache()
+    known = KnownCards()
     for key in (b"a", b"b", b"c"):
-        cache.put(key, one)
-    assert cache.get(b"a") is one  # used last now
-    cache.put(b"d", one)
-    assert [cache.get(key) is not None for key in (b"a", b"b", b"c", b"d")] == [True, False, True, True]
+        known.put(key, one)
+    assert known.of([b"a"]) == {b"a": one}  # used last now
+    known.put(b"d", one)
+    assert set(known.of([b"a", b"b", b"c", b"d"])) == {b"a", b"c", b"d"}
+    known.forget([b"a", b"b"])
+    known.put(b"e", one)
+    assert set(known.of([b"a", b"c", b"d", b"e"])) == {b"c", b"d", b"e"}
+
+
+def test_what_is_known_takes_about_what_is_counted() -> None:
+    rng = np.random.default_rng(8)
+    blobs = [whole(small_rkme(rng, 0.0)) for _ in range(200)]
+    Specification.rkmes_in(blobs)
+    tracemalloc.start()
+    rkmes = Specification.rkmes_in(blobs)
+    taken = tracemalloc.get_traced_memory()[0] / len(blobs)
+    tracemalloc.stop()
+    counted = RKME_OBJECTS_BYTES + 8 * (COLUMNS * 4 + 8)
+    assert len(rkmes) == 200
+    assert counted / 2 < taken < 1.2 * counted
+
+
+async def test_an_answer_is_what_comparing_one_by_one_gives(market: Market) -> None:
+    rng = np.random.default_rng(31)
+    market.add({f"m-{at}": small_rkme(rng, shift) for at, shift in enumerate(rng.uniform(-3, 3, 60))})
+    slugs = list(market.rkmes)
+    for shift in (0.0, 2.5):
+        requirement = small_rkme(rng, shift)
+        truth = rank(requirement, [market.rkmes[slug] for slug in slugs])
+        for _ in range(2):  # as it comes from the disk, and as it is remembered
+            answer = await market.service.search(request(requirement, k=60))
+            assert [hit.card.slug for hit in answer.hits] == [slugs[at] for at in truth.indices]
+            assert [hit.mmd2 for hit in answer.hits] == truth.mmd2.tolist()
+            assert [hit.cosine for hit in answer.hits] == truth.cosines.tolist()
+            nearest = [market.rkmes[slugs[at]] for at in truth.indices[:MIX_CANDIDATES_MAX]]
+            expected = mix(requirement, nearest)
+            assert answer.mix is not None
+            assert answer.mix.members == expected.indices.tolist()
+            assert answer.mix.weights == expected.weights.tolist()
+            assert (answer.mix.mmd2, answer.mix.single_mmd2) == (expected.mmd2, expected.single_mmd2)
+
+
+async def test_a_card_that_goes_while_it_is_compared_is_not_shown(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(32)
+    market.add({f"m-{at}": small_rkme(rng, at) for at in range(4)})
+    requirement = small_rkme(rng, 0.0)
+    before = await market.service.search(request(requirement))
+    assert before.hits[0].card.slug == "m-0"
+
+    def withdrawn_meanwhile(*arguments: Any) -> Compared:
+        gone = bytes.fromhex(before.hits[0].card.hash)
+        market.index.apply(CardsChanged(b"", NODE, OWNER, b"h", {}, (gone,)))
+        return compare(*arguments)
+
+    monkeypatch.setattr("skerry.node.search.service.compare", withdrawn_meanwhile)
+    after = await market.service.search(request(requirement))
+    assert [hit.card.slug for hit in after.hits] == ["m-1", "m-2", "m-3"]
+    assert after.mix is not None
+    assert max(after.mix.members) < 3
 
 
 NAMED = (Column("height", "m"), Column("weight", "kg"), Column("age"))
