@@ -26,13 +26,13 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from .card import Card, verify_card
+from .card import Card, card_hash, read_card, verify_card
 from .encoding import Format
 from .envelope import Verified
 from .errors import LocalProtocolError, RemoteProtocolError
 from .hashing import HASH_BYTES, tagged_hash, u8, u64
 from .head import Head
-from .limits import CATALOGUE_CARDS_MAX, FRAME_BYTES_MAX, SHELVES_SEARCHED_MAX, TREE_BITS_MAX
+from .limits import CARD_BYTES_MAX, CATALOGUE_CARDS_MAX, FRAME_BYTES_MAX, SHELVES_SEARCHED_MAX, TREE_BITS_MAX
 from .messages import Tree, TreeRequest
 from .tree import (
     COUNT_BYTES,
@@ -431,19 +431,17 @@ def verify_bucket_cards(
     """
     if len(cards) != len(hashes):
         raise RemoteProtocolError(Violation.COUNT_WRONG, f"{len(cards)} cards", where="bucket")
-    verified = [
-        verify_card(raw, owner=owner, expected_hash=digest, known_hash=digest if hashed else None)
-        for raw, digest in zip(cards, hashes, strict=True)
-    ]
-    entries = [Entry(card.value.id, card.value.island, card.hash) for card in verified]
-    before = b""
-    for card, entry in zip(verified, entries, strict=True):
-        misplaced = bucket_of(entry.id, branch.k) != branch.index or entry.island != branch.island
-        if misplaced or entry.id <= before:
-            raise RemoteProtocolError(
-                Violation.TREE_INVALID, "a card out of its place", where=card.value.slug
-            )
-        before = entry.id
+    entries, before = [], b""
+    for raw, digest in zip(cards, hashes, strict=True):
+        if not hashed and card_hash(raw[: CARD_BYTES_MAX + 1]) != digest:
+            raise RemoteProtocolError(Violation.HASH_WRONG, where="card")
+        card = read_card(raw, owner)
+        card_id = card.id
+        misplaced = bucket_of(card_id, branch.k) != branch.index or card.island != branch.island
+        if misplaced or card_id <= before:
+            raise RemoteProtocolError(Violation.TREE_INVALID, "a card out of its place", where=card.slug)
+        entries.append(Entry(card_id, card.island, digest))
+        before = card_id
     return entries
 
 

@@ -11,6 +11,8 @@ Rules of this file:
 2. Cards that are at hand already (held, or verified for an earlier head) are never fetched again.
 3. Memory is bounded by the catalogue itself: one entry per open branch, one per missing card.
 4. The work for an answer does not depend on how much is missing still.
+5. Cards are asked for many at a time, and few only when no branch can show more that are missing, or when
+   they have waited: a request and its answer cost both sides more than a card does.
 """
 
 from __future__ import annotations
@@ -99,14 +101,18 @@ class Pull:
         """Return how many cards of the new catalogue are verified."""
         return len(self._whole) + sum(branch.count for branch in self._kept)
 
-    def requests(self) -> Iterator[tuple[RequestKey, TreeRequest | CardsRequest]]:
-        """Yield what can be asked for now and is not under way; stop asking to stop."""
+    def requests(self, *, few: bool = False) -> Iterator[tuple[RequestKey, TreeRequest | CardsRequest]]:
+        """Yield what can be asked for now and is not under way; stop asking to stop.
+
+        With ``few`` cards are asked for though more of them may soon be known to be missing.
+        """
         top = (b"", TOP_LEVEL, 0)
         if not self._top_known:
             if top not in self.in_flight:
                 yield top, TreeRequest(self.head.hash, b"", TOP_LEVEL, 0)
             return
-        while self._free:
+        least = 1 if few or not self._open else CARDS_PER_REQUEST
+        while len(self._free) >= least:
             hashes = tuple(islice(self._free, CARDS_PER_REQUEST))
             yield hashes[0], CardsRequest(self.head.hash, hashes)
             if hashes[0] in self._free:
@@ -230,6 +236,8 @@ class Pull:
         if not branch.island or branch.level:
             return False
         entries = self._base.entries(branch.island, branch.k, branch.index)
+        if len(entries) != branch.count:
+            return False
         return bucket_node([entry.hash for entry in entries], one) == branch.node
 
     def _drop_shelves(self, index: int, bits: int, kept: set[bytes]) -> None:
@@ -241,9 +249,11 @@ class Pull:
         entries = self._base.entries(branch.island, branch.k, branch.index)
         self.removed.update(entry.id for entry in entries if entry.hash not in hashes)
         held = {entry.hash for entry in entries}
-        missing = {digest for digest in hashes if digest not in held and digest not in self.stash}
-        bucket = Bucket(branch, hashes, held, missing)
-        for digest in sorted(missing):
+        missing = dict.fromkeys(
+            digest for digest in hashes if digest not in held and digest not in self.stash
+        )
+        bucket = Bucket(branch, hashes, held, set(missing))
+        for digest in missing:
             if digest not in self._buckets:
                 self._buckets[digest] = []
                 self._free[digest] = None

@@ -186,7 +186,7 @@ class Pulls:
             self._wanted[place] = self._wanted.pop(place)  # The next tick begins with others.
             self._save(wanted)
             self._show_part(wanted)
-            self._drive(wanted)
+            self._drive(wanted, few=True)
         self._set_timer()
 
     def _save(self, wanted: Wanted) -> None:
@@ -272,13 +272,13 @@ class Pulls:
         wanted.failed.clear()
         wanted.pause = min(2 * wanted.pause, PULL_PAUSE_SECONDS_MAX)
 
-    def _drive(self, wanted: Wanted) -> None:
+    def _drive(self, wanted: Wanted, *, few: bool = False) -> None:
         """Send requests to the present source, up to the bound."""
         self._find_source(wanted)
         if not wanted.sources:
             return
         peer = wanted.sources[0]
-        for key, request in wanted.pull.requests():
+        for key, request in wanted.pull.requests(few=few):
             if len(wanted.pull.in_flight) >= PULL_REQUESTS_MAX:
                 return
             if not self._context.request(peer, _promise(wanted, key), request):

@@ -221,6 +221,9 @@ class CountedTree:
         RemoteProtocolError
             ``tree-invalid``: too many keys that begin alike. Nothing was changed.
         """
+        if not self._items:
+            self._build(sorted(key + leaf for key, leaf in dict(put).items()))
+            return
         changes: dict[int, dict[bytes, bytes | None]] = {}
         for key in removed:
             changes.setdefault(bucket_of(key, self.k), {})[key] = None

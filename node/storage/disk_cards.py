@@ -111,8 +111,15 @@ class DiskCards(MutableMapping[bytes, bytes]):
         """Return all hashes and cards, read at once; a card that was damaged on the disk is left out."""
         return self._all().items()
 
+    def update(self, other: Any = (), /, **_: Any) -> None:
+        """Take in many cards at once."""
+        added = dict(other)
+        self._gone.difference_update(added)
+        self._new.update(added)
+        self._changed(self)
+
     def _all(self) -> dict[bytes, bytes]:
-        stored = self._read(_OF_PLACE.format("hash, card"), *self._place)
+        stored = self._read(_OF_PLACE.format("hash, card"), *self._place) if self._stored else []
         sound = {digest: card for digest, card in stored if card_hash(card) == digest}
         for digest in self._gone:
             sound.pop(digest, None)
