@@ -7,18 +7,21 @@ can wait is handed on: a frame to the queue of its connection, a dial to a task 
 Rules of this file:
 
 1. Effects are carried out in order, and what is to be stored is on the disk before a later effect begins.
-   Stores that follow each other are one transaction.
+   Stores that follow each other are one transaction. Only pending cards, of which nobody is told, are written
+   behind what follows, up to a bound; no other store overtakes them.
 2. No decision is taken here: the driver does not look into frames and records.
 3. While the disk is full nothing happens but waiting for room: peers are slowed down by back pressure, the
    API still answers, and nothing is acknowledged.
 4. Frames wait for their place in the queue, and so does the peer behind them; timers, dials and requests
    are few by themselves and never wait.
+5. However many events wait, everything else on the event loop has its turn after a few milliseconds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Final
@@ -32,8 +35,10 @@ from skerry.protocol.violations import Violation
 
 from .limits import (
     FRAMES_UNHANDLED_MAX,
+    HANDLING_SECONDS_MAX,
     PUBLISH_SECONDS_MAX,
     STORE_BATCH_MAX,
+    STORE_BEHIND_MAX,
     STORE_RETRY_SECONDS,
     TIMERS_MAX,
 )
@@ -48,6 +53,7 @@ if TYPE_CHECKING:
 
 log: Final = structlog.get_logger()
 
+Operations = tuple[effects.StoreOperation, ...]
 Answer = effects.Published | effects.PublishRefused | effects.WhyReport | effects.RecordsTaken
 """Deliveries that answer an event, by its token."""
 CLOCK_SECONDS: Final = 60.0
@@ -88,6 +94,8 @@ class Driver:
         self._events: asyncio.Queue[events.Event] = asyncio.Queue()
         self._frames = asyncio.Semaphore(FRAMES_UNHANDLED_MAX)
         self._timers: dict[events.Timer, asyncio.TimerHandle] = {}
+        self._behind: deque[tuple[Operations, asyncio.Future[None]]] = deque()
+        """Pending cards that are being written, the oldest first."""
         self._expecting: dict[int, asyncio.Future[Answer]] = {}
         self._tokens = count(1)
 
@@ -117,8 +125,12 @@ class Driver:
     async def run(self) -> None:
         """Handle events until cancelled."""
         clock = asyncio.create_task(self._tell_time())
+        until = 0.0
         try:
             while True:
+                if time.monotonic() > until:
+                    await asyncio.sleep(0)  # A queue that holds something gives nobody else a turn.
+                    until = time.monotonic() + HANDLING_SECONDS_MAX
                 event = await self._events.get()
                 await self._handle(event)
                 if isinstance(event, events.Received):
@@ -213,13 +225,33 @@ class Driver:
         await self._write(stored)
 
     async def _write(self, stored: list[effects.StoreOperation]) -> None:
-        if stored:
-            await self._stored(tuple(stored))
-            for operation in stored:
-                self._on_stored(operation)
-            stored.clear()
+        if not stored:
+            return
+        operations = tuple(stored)
+        stored.clear()
+        if all(isinstance(operation, effects.PutPendingCards) for operation in operations):
+            self._behind.append((operations, self._store.begin(operations)))
+            await self._catch_up(STORE_BEHIND_MAX)
+            return
+        await self._catch_up(0)
+        await self._stored(operations)
+        self._tell_stored(operations)
 
-    async def _stored(self, operations: tuple[effects.StoreOperation, ...]) -> None:
+    async def _catch_up(self, left: int) -> None:
+        """Wait until at most so many portions of pending cards are still to be written."""
+        while len(self._behind) > left:
+            operations, written = self._behind.popleft()
+            try:
+                await written
+            except StorageError:
+                await self._stored(operations)  # what cannot be helped is raised from there
+            self._tell_stored(operations)
+
+    def _tell_stored(self, operations: Operations) -> None:
+        for operation in operations:
+            self._on_stored(operation)
+
+    async def _stored(self, operations: Operations) -> None:
         """Have operations on the disk; while that is full, wait and try again: nothing later may happen."""
         while True:
             try:

@@ -170,6 +170,14 @@ FETCH_FAILURE_SECONDS: Final = 15.0
 STORE_BATCH_MAX: Final = 256
 """Effects written in one transaction at most."""
 
+STORE_BEHIND_MAX: Final = 4
+"""Portions of pending cards that are being written while more come in: 2 MiB; with more the disk is too slow
+for the peers, who then wait."""
+
+HANDLING_SECONDS_MAX: Final = 0.005
+"""Events of the state machine that are handled one after the other before requests, sockets and timers have
+their turn: a search takes a dozen turns."""
+
 STORE_RETRY_SECONDS: Final = 2.0
 """Pause before writing to a full disk is tried again."""
 

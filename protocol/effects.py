@@ -4,6 +4,7 @@ Rules of this file:
 
 1. The driver carries effects out in the order given, and *a Store is durable before any later Send is written
    to a socket*. For a node's own heads durable means fsync; a crash may lose what was stored about others.
+   Of cards that are pending nobody is told anything, so what follows may overtake them.
 2. Effects are frozen and carry data only. An effect names a peer by its node key.
 3. A Store operation says what the disk shall hold afterwards, never how: applying one twice changes nothing.
 """

@@ -92,11 +92,15 @@ class Store:
 
     async def write(self, operations: Sequence[effects.StoreOperation]) -> None:
         """Apply `operations` in one transaction; own heads among them are synced when this returns."""
+        await self.begin(operations)
+        self.settle()
+
+    def begin(self, operations: Sequence[effects.StoreOperation]) -> asyncio.Future[None]:
+        """Begin to apply `operations`, after what was begun before; the future is done when they are."""
         loop = asyncio.get_running_loop()
         if any(_brings_cards(item) for item in operations):
             self._delay_words(loop)
-        await loop.run_in_executor(self._writer, self.write_now, operations)
-        self.settle()
+        return loop.run_in_executor(self._writer, self.write_now, operations)
 
     def write_now(self, operations: Sequence[effects.StoreOperation]) -> None:
         """Do what :meth:`write` does, in the calling thread."""

@@ -15,6 +15,7 @@ from skerry.errors import Refused, StorageError
 from skerry.node.driver import Driver
 from skerry.node.folder import Folder
 from skerry.node.keys import initialise
+from skerry.node.limits import HANDLING_SECONDS_MAX, STORE_BEHIND_MAX
 from skerry.node.storage.store import Store
 from skerry.protocol import effects, events
 from skerry.protocol.context import StateConfig
@@ -50,6 +51,9 @@ class Recorder:
     async def write(self, operations: Sequence[effects.StoreOperation]) -> None:
         await asyncio.sleep(0.01)
         self.done.append(tuple(operations))
+
+    def begin(self, operations: Sequence[effects.StoreOperation]) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self.write(operations))
 
     def send(self, peer: bytes, frame: bytes) -> None:
         self.done.append(frame)
@@ -103,6 +107,60 @@ async def test_effects_keep_their_order_and_stores_come_first() -> None:
         (four,),
         b"next",
     ]
+
+
+def pending(digest: bytes) -> effects.Store:
+    return effects.Store(effects.PutPendingCards(b"", PEER, {digest: b"card"}))
+
+
+async def test_only_sends_overtake_pending_cards() -> None:
+    sends = [effects.Send(PEER, bytes([n])) for n in range(STORE_BEHIND_MAX + 1)]
+    portions = [pending(bytes([n])) for n in range(STORE_BEHIND_MAX + 1)]
+    many = [effect for pair in zip(portions, sends, strict=True) for effect in pair]
+    recorder = await run(Script([*many, put(b"1"), effects.Send(PEER, b"last")]), events.WallClock(0.0))
+    stored = [(effect.operation,) for effect in [*portions, put(b"1")]]
+    assert [done for done in recorder.done if isinstance(done, tuple)] == stored
+    assert recorder.done[0] == sends[0].frame, "it does not wait for the disk"
+    assert recorder.done.index(stored[0]) < recorder.done.index(sends[-1].frame), "unless many are behind"
+    assert recorder.done[-2:] == [stored[-1], b"last"]
+
+
+async def test_a_portion_of_pending_cards_that_fails_is_written_again() -> None:
+    class Failing(Recorder):
+        def begin(self, operations: Sequence[effects.StoreOperation]) -> asyncio.Future[None]:
+            future = asyncio.get_running_loop().create_future()
+            future.set_exception(StorageError("full", code="E-STORAGE-FULL"))
+            return future
+
+    recorder = Failing()
+    script = Script([pending(b"1"), effects.Send(PEER, b"on"), put(b"2")])
+    driver = Driver(script, recorder, recorder.done.append, lambda _: None)  # type: ignore[arg-type]
+    await driver.start(recorder)  # type: ignore[arg-type]
+    running = asyncio.create_task(driver.run())
+    driver.post(events.WallClock(0.0))
+    await asyncio.sleep(0.1)
+    running.cancel()
+    assert recorder.done == [b"on", (pending(b"1").operation,), (put(b"2").operation,)]
+
+
+async def test_others_have_their_turn_while_events_wait() -> None:
+    class Busy(Script):
+        def handle(self, event: Event, now: float) -> list[Effect]:
+            time.sleep(HANDLING_SECONDS_MAX / 2)
+            return super().handle(event, now)
+
+    recorder, script = Recorder(), Busy(*[[]] * 40)
+    driver = Driver(script, recorder, recorder.done.append, lambda _: None)  # type: ignore[arg-type]
+    await driver.start(recorder)  # type: ignore[arg-type]
+    running = asyncio.create_task(driver.run())
+    for _ in range(41):
+        driver.post(events.WallClock(0.0))
+    turns = 0
+    while not script.idle.is_set():
+        await asyncio.sleep(0)
+        turns += 1
+    running.cancel()
+    assert turns > 10
 
 
 async def test_timers_replace_each_other_and_fire_once() -> None:
