@@ -28,6 +28,19 @@ REVISION: Final = "0008"
 
 metadata: Final = MetaData()
 
+WORDS: Final = (
+    "CREATE VIRTUAL TABLE card_words USING fts5(name, tags, summary, content='', detail=column)",
+    "CREATE TABLE vocabulary (number INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE)",
+    "CREATE VIRTUAL TABLE vocabulary_trigrams USING fts5(word, content='', tokenize='trigram')",
+)
+"""The tables of :mod:`.words`, which SQLAlchemy has no words for."""
+REVISIONS: Final = (
+    "CREATE TABLE alembic_version "
+    "(version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))",
+    f"INSERT INTO alembic_version (version_num) VALUES ('{REVISION}')",  # noqa: S608 - a constant
+)
+"""How alembic notes the schema of a database."""
+
 charters: Final = Table(
     "charters",
     metadata,

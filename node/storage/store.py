@@ -37,7 +37,7 @@ from skerry.protocol import effects
 from . import words
 from .disk_cards import DiskCards
 from .failures import database_errors
-from .schema import REVISION, audiences, checks, islands
+from .schema import REVISION, REVISIONS, WORDS, audiences, checks, islands, metadata
 from .writing import apply, derive, derive_facts, snapshot
 
 if TYPE_CHECKING:
@@ -336,13 +336,23 @@ def _prepare(connection: Any, _record: Any) -> None:
 
 
 def _migrate(connection: Connection, path: Path) -> None:
-    """Bring the database to the newest schema; alembic is imported only when there is something to do."""
-    if inspect(connection).has_table("alembic_version"):
-        found = connection.scalar(text("SELECT version_num FROM alembic_version"))
-        if found == REVISION:
-            return
-    _run_migrations(connection, path)
+    """Bring the database to the newest schema; alembic is imported only when something is to migrate."""
+    tables = inspect(connection).get_table_names()
+    if not tables:
+        _create(connection)
+    elif (
+        "alembic_version" not in tables
+        or connection.scalar(text("SELECT version_num FROM alembic_version")) != REVISION
+    ):
+        _run_migrations(connection, path)
     connection.commit()
+
+
+def _create(connection: Connection) -> None:
+    """Make what all migrations together make, for a new node that shall not wait for them."""
+    metadata.create_all(connection)
+    for statement in (*WORDS, *REVISIONS):
+        connection.exec_driver_sql(statement)
 
 
 def _run_migrations(connection: Connection, path: Path) -> None:

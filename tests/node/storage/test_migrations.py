@@ -10,9 +10,10 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from skerry.node.storage.schema import REVISION
-from skerry.node.storage.store import Store
+from skerry.node.storage.store import Store, _run_migrations
 from skerry.node.storage.verifying import _cards, _facts
 from skerry.protocol.api import StoreCheck
 from skerry.protocol.card import CARD
@@ -52,6 +53,26 @@ async def test_an_old_database_holds_what_it_held(dump: Path, tmp_path: Path) ->
         checks: list[StoreCheck] = [_cards(connection), _facts(connection)]
     connection.close()
     assert [(check.looked_at, check.wrong) for check in checks] == [(3, 0), (2, 0)]
+
+
+def test_a_new_database_is_what_the_migrations_make(tmp_path: Path) -> None:
+    Store(tmp_path / "new.sqlite").close()
+    empty = tmp_path / "empty.sqlite"
+    engine = create_engine(f"sqlite:///{empty}")
+    with engine.begin() as connection:
+        _run_migrations(connection, empty)
+    engine.dispose()
+    Store(empty).close()
+    assert _schema(tmp_path / "new.sqlite") == _schema(empty)
+
+
+def _schema(path: Path) -> dict[str, str | None]:
+    """All tables and indexes by name; a table that was renamed has quotes around its name."""
+    with sqlite3.connect(path) as connection:
+        found = connection.execute("SELECT name, sql FROM sqlite_master").fetchall()
+        found += connection.execute("SELECT 'revision', version_num FROM alembic_version").fetchall()
+    connection.close()
+    return {name: sql and "".join(sql.replace(f'"{name}"', name, 1).split()) for name, sql in found}
 
 
 def test_every_schema_but_the_newest_has_a_dump() -> None:
