@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from math import isfinite
 from typing import Annotated
@@ -30,6 +30,7 @@ from .limits import (
     CARD_BYTES_MAX,
     CARD_COLUMNS_MAX,
     CARD_WORDS_MAX,
+    CARDS_REMEMBERED_MAX,
     NAME_CHARACTERS_MAX,
     SKETCH_BYTES,
     SLUG_CHARACTERS_MAX,
@@ -114,6 +115,16 @@ CARD = Format(Card, "card", CARD_BYTES_MAX)
 _ID_START = start_of("skerry/card-id/1")
 
 
+@lru_cache(CARDS_REMEMBERED_MAX)
+def decoded(raw: bytes) -> Card:
+    """Return the card in some bytes as :meth:`Format.decode` does; of those of late it is remembered.
+
+    Who verifies a card, who shows it and who finds it decode it within the same second.
+    """
+    return CARD.decode(raw)
+
+
+@lru_cache(CARDS_REMEMBERED_MAX)
 def card_id(owner: bytes, slug: str) -> bytes:
     """Return the id (32 bytes) of an owner's learnware."""
     # As tagged_hash, whose call takes as long as the hash: a catalogue that comes in asks for every id.
@@ -183,7 +194,7 @@ def verify_card(
 
 def read_card(raw: bytes, owner: bytes | None) -> Card:
     """Return the card in some bytes whose hash the caller looks after; raise as :func:`verify_card`."""
-    card = CARD.decode(raw)
+    card = decoded(raw)
     if owner is not None and card.owner != owner:
         raise RemoteProtocolError(Violation.OWNER_WRONG, where=card.slug)
     _check_columns(card)

@@ -229,7 +229,8 @@ class Catalogue:
             changed.
         """
         new = {entry.id: entry for entry in added}
-        found = (self.find(card_id) for card_id in sorted({*removed, *new}))
+        among = sorted({*removed, *new}) if self._shelves else ()
+        found = (self.find(card_id) for card_id in among)
         old = {entry.id: entry for entry in found if entry is not None}
         if self.count + len(new) - len(old) > CATALOGUE_CARDS_MAX:
             raise RemoteProtocolError(Violation.TOO_LARGE, "too many cards", where="catalogue")

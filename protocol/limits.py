@@ -91,6 +91,10 @@ CARD_WORDS_MAX = 16
 SKETCH_BYTES = 256
 """(W) Entries of a sketch, one signed byte each."""
 
+CARDS_REMEMBERED_MAX = 4096
+"""Cards that are decoded once though several parts look at them, about 8 MiB: more than come in in the second
+until they are shown."""
+
 CARD_COLUMNS_MAX = 64
 """(W) Columns whose mean and spread stand in the card: 2 x 256 bytes."""
 

@@ -227,9 +227,9 @@ class Pulls:
         pull, held = wanted.pull, wanted.held
         self.settled(wanted.index, held.head.value.node_key)
         new = [Taken(entry, pull.raw(entry.hash)) for entry in pull.entries.values()]
-        ids = {card.entry.id for card in new}
+        removed = pull.removed and pull.removed - {card.entry.id for card in new}
         try:
-            change = wanted.index.complete(held, new, sorted(pull.removed - ids))
+            change = wanted.index.complete(held, new, sorted(removed))
         except RemoteProtocolError as error:
             self._context.misbehaved(peer, error.violation, str(error))
             return

@@ -35,7 +35,6 @@ from .limits import BLOCK_FLOATS_MAX
 from .matching import Match, match_columns
 from .metric import column_scale, kernel_block, median_gamma
 from .rkme import Floats, Marginals, Rkme
-from .table import read_table
 from .units import conversion
 
 SHRINKAGE: Final = 0.1
@@ -81,6 +80,8 @@ class Bridge:
         Missing values in shared columns stay missing there; for the imputation they stand at the owner's
         location.
         """
+        from .table import read_table  # with narwhals, which a node that searches has no use for
+
         values = read_table(X).values
         if values.shape[1] != self._columns:
             raise _refusal("X", f"{values.shape[1]} columns, the bridge starts from {self._columns}")

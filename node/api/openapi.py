@@ -7,6 +7,7 @@ into JSON Schema. ``tests/node/api/test_contract.py`` lets schemathesis hold a r
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,11 +39,15 @@ class Description:
 
     def __init__(self, rows: Iterable[Route]) -> None:
         self._rows = (*rows, *self.routes())
-        self._document = msgspec.json.encode(_document(self._rows))
 
     def routes(self) -> tuple[Route, ...]:
         """Return the rows of this topic."""
         return (raw("GET", "/openapi.json", NO_TOKEN, JSON, self._describe, prefix=ROOT),)
+
+    @cached_property
+    def _document(self) -> bytes:
+        """The document, made for the first who asks: a start does not wait for it."""
+        return msgspec.json.encode(_document(self._rows))
 
     async def _describe(self, _: web.Request) -> web.StreamResponse:
         """Describe this API."""

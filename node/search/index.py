@@ -22,7 +22,7 @@ import numpy as np
 
 from skerry.node.limits import SETTLED_SINGLY_MAX
 from skerry.node.storage.facts import facts_of, scenario_words, scenarios_in, word_code
-from skerry.protocol.card import CARD, Card
+from skerry.protocol.card import CARD, Card, decoded
 
 from .columns import Codes, Columns, Facts, Mask, Rows, code, joined, matching, newest_rows
 from .sketches import Change
@@ -323,7 +323,7 @@ class CardIndex:
         """Take in a card and return the code of its id."""
         row = self._row(digest)
         if row is None:
-            card = CARD.decode(raw)
+            card = decoded(raw)
             row = self.columns.add(facts_of(card, digest, number))
             self._scenarios.setdefault(
                 code(word_code(scenario_words(card.scenarios))), scenarios_in(scenario_words(card.scenarios))
@@ -337,7 +337,7 @@ class CardIndex:
         """Take in many cards, those that are new all at once; return the codes of their ids."""
         known = dict(zip(raws, self.rows_of(raws.keys()).tolist(), strict=True))
         touched = {self._add(digest, raws[digest], number) for digest, row in known.items() if row >= 0}
-        cards = {digest: CARD.decode(raws[digest]) for digest, row in known.items() if row < 0}
+        cards = {digest: decoded(raws[digest]) for digest, row in known.items() if row < 0}
         facts = [facts_of(card, digest, number) for digest, card in cards.items()]
         rows = self.columns.add_many(b"".join(facts)).tolist()
         self._changes.update(zip(cards, map(Change, rows, cards.values()), strict=True))
