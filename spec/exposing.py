@@ -21,11 +21,11 @@ import numpy.typing as npt
 
 from skerry.errors import SpecificationError
 
-from .backend import filled
-from .limits import BLOCK_FLOATS_MAX, EXPOSURE_DISTANCES_MAX, EXPOSURE_ROWS_MAX, EXPOSURE_ROWS_MIN
-from .metric import column_scale, squared_distances
+from .backend import Rows, filled, open_rows
+from .limits import EXPOSURE_DISTANCES_MAX, EXPOSURE_ROWS_MAX, EXPOSURE_ROWS_MIN
+from .metric import column_scale
 from .rkme import Floats, Rkme
-from .table import marginals_of, read_table, refusal
+from .table import read_table, refusal
 
 COPY_SHARE: Final = 0.1
 """A point within a tenth of the usual distance of neighbours is on the row, for every practical purpose."""
@@ -76,18 +76,20 @@ def exposure(rkme: Rkme, X: Any, seed: int = 0) -> Exposure:
     SpecificationError
         When X is not acceptable or has other columns.
     """
-    values = read_table(X).values
-    if values.shape[1] != rkme.dimension:
-        raise refusal("X", f"{values.shape[1]} columns, the RKME has {rkme.dimension}")
-    scale = column_scale(marginals_of(values))
-    rows = filled(scale, values, np.float64)
-    sample = min(len(rows), EXPOSURE_ROWS_MAX, max(EXPOSURE_ROWS_MIN, EXPOSURE_DISTANCES_MAX // len(rows)))
-    chosen = np.random.default_rng(seed).choice(len(rows), sample, replace=False)
-    own, _ = _nearest(rows[chosen], rows, np.zeros(len(chosen)), skip=chosen)
-    neighbour = float(np.median(own)) if len(rows) > 1 else 0.0
+    return exposure_to(rkme, _rows(rkme, X), seed)
+
+
+def exposure_to(rkme: Rkme, rows: Rows, seed: int = 0) -> Exposure:
+    """Return the exposure to rows that were opened already, as those that an RKME is being fitted to are."""
+    scale, count = column_scale(rows.moments()), rows.shape[0]
+    sample = min(count, EXPOSURE_ROWS_MAX, max(EXPOSURE_ROWS_MIN, EXPOSURE_DISTANCES_MAX // count))
+    chosen = np.random.default_rng(seed).choice(count, sample, replace=False)
+    drawn = filled(scale, rows.take(chosen), np.float64)
+    own, _ = rows.nearest(drawn, scale, np.zeros(sample), skip=chosen)
+    neighbour = float(np.median(own)) if count > 1 else 0.0
     points = scale.embed_rkme(rkme)
     radius = np.full(len(points), max(COPY_SHARE * neighbour, ROUNDING * np.sqrt(rkme.dimension)))
-    distances, company = _nearest(points, rows, radius)
+    distances, company = rows.nearest(points, scale, radius)
     return Exposure(distances, neighbour, np.flatnonzero((distances <= radius) & (company < COMPANY_MIN)))
 
 
@@ -120,15 +122,15 @@ def without_copies(rkme: Rkme, X: Any) -> Rkme:
         ``E-SPEC-COPIES`` when the copies hold more than ``COPIES_WEIGHT_MAX`` of the weight, or X is not
         acceptable.
     """
-    kept = without_light_copies(rkme, X)
+    kept = without_light_copies(rkme, _rows(rkme, X))
     if kept is rkme:
         require_no_copies(rkme, X)
     return kept
 
 
-def without_light_copies(rkme: Rkme, X: Any) -> Rkme:
+def without_light_copies(rkme: Rkme, rows: Rows) -> Rkme:
     """Return the RKME without the points that copy rows, or itself where these hold much of the weight."""
-    copies = exposure(rkme, X).copies
+    copies = exposure_to(rkme, rows).copies
     if not len(copies) or rkme.weights[copies].sum() > COPIES_WEIGHT_MAX:
         return rkme
     weights = np.delete(rkme.weights, copies)
@@ -140,18 +142,9 @@ def without_light_copies(rkme: Rkme, X: Any) -> Rkme:
     )
 
 
-def _nearest(
-    points: Floats, rows: Floats, radius: Floats, skip: npt.NDArray[np.intp] | None = None
-) -> tuple[Floats, npt.NDArray[np.intp]]:
-    """Return each point's distance to its nearest row, and how many rows lie within its radius."""
-    nearest = np.full(len(points), np.inf)
-    company = np.zeros(len(points), np.intp)
-    step = max(1, BLOCK_FLOATS_MAX // len(points))
-    for start in range(0, len(rows), step):
-        distances = np.sqrt(squared_distances(points, rows[start : start + step]))
-        if skip is not None:
-            here = (skip >= start) & (skip < start + step)
-            distances[np.flatnonzero(here), skip[here] - start] = np.inf
-        nearest = np.minimum(nearest, distances.min(axis=1))
-        company += (distances <= radius[:, None]).sum(axis=1)
-    return nearest, company
+def _rows(rkme: Rkme, X: Any) -> Rows:
+    """Return the data that an RKME was fitted to, where they should be worked on."""
+    values = read_table(X).values
+    if values.shape[1] != rkme.dimension:
+        raise refusal("X", f"{values.shape[1]} columns, the RKME has {rkme.dimension}")
+    return open_rows(values, "auto")

@@ -93,9 +93,10 @@ def fit_table(
         When the data, the size or the gamma are not acceptable; names the column or argument.
     """
     table = read_table(X, columns, units)
-    rkme = fit_rows(table.values, table.island, size, gamma=gamma, seed=seed, device=device)
+    rows = open_rows(table.values, device)
+    rkme = fit_rows(rows, table.island, size, gamma=gamma, seed=seed)
     if size is None:
-        rkme = without_light_copies(rkme, table.values)
+        rkme = without_light_copies(rkme, rows)
     return replace(
         rkme,
         shape=table.shape,
@@ -104,13 +105,12 @@ def fit_table(
 
 
 def fit_rows(
-    values: Floats,
+    rows: Rows,
     island: Island,
     size: int | None = None,
     *,
     gamma: float | None = None,
     seed: int = 0,
-    device: Device = "auto",
 ) -> Rkme:
     """Return the RKME of rows (n, d) of an island: of a table, or of the features of texts or images.
 
@@ -121,11 +121,11 @@ def fit_rows(
     SpecificationError
         When the size or the gamma are not acceptable.
     """
-    count = point_count(len(values), values.shape[1], size)
-    rows = open_rows(values, device)
-    sample = _sample(len(values), np.random.default_rng((seed, 1)))
+    total, dimension = rows.shape
+    count = point_count(total, dimension, size)
+    sample = _sample(total, np.random.default_rng((seed, 1)))
     meta: dict[str, Scalar] = {}
-    if len(sample) < len(values):
+    if len(sample) < total:
         meta = {"sample_rows": len(sample), "sample_error": sample_error(len(sample))}
     marginals = rows.moments()
     unit_rows = island.kind != "table"

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from skerry.errors import SpecificationError
 
-from .backend import Device
+from .backend import Device, open_rows
 from .fit import fit_rows
 from .island import Island
 from .limits import IMAGE_SIDE_MAX, IMAGE_SIDE_MIN, IMAGE_VALUES_AT_ONCE_MAX, ROWS_MAX
@@ -77,7 +77,7 @@ def fit_image(
     images = images if hasattr(images, "ndim") or not isinstance(images, Iterable) else list(images)
     rows = image_features(images, extractor, white=white)
     island = Island("image", None, rows.shape[1], _extractor(extractor).id)
-    rkme = fit_rows(rows, island, size, seed=seed, device=device)
+    rkme = fit_rows(open_rows(rows, device), island, size, seed=seed)
     if white is not None:
         rkme = replace(rkme, meta={**rkme.meta, "white": float(white)})
     if responses is None:

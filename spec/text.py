@@ -28,7 +28,7 @@ import numpy as np
 
 from skerry.errors import SpecificationError
 
-from .backend import Device
+from .backend import Device, open_rows
 from .fit import fit_rows
 from .island import Island
 from .limits import BATCH_TEXTS_MAX, ROWS_MAX, TEXT_CACHE_ROWS_MAX, TEXT_CHARS_MAX
@@ -104,9 +104,8 @@ def fit_text(
     there = rows.any(axis=1)
     if not there.any():
         raise _refusal("texts", f"none of the {len(read)} texts has a word")
-    rkme = fit_rows(
-        rows[there], Island("text", None, model.dimension, model.id), size, seed=seed, device=device
-    )
+    island = Island("text", None, model.dimension, model.id)
+    rkme = fit_rows(open_rows(rows[there], device), island, size, seed=seed)
     meta: dict[str, Scalar] = {**rkme.meta, "languages": " ".join(languages_of(read))}
     if not there.all():
         meta["empty_texts"] = int((~there).sum())

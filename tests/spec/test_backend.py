@@ -5,7 +5,7 @@ import pytest
 
 from skerry.errors import SpecificationError
 from skerry.spec import fit_table, mmd2, unreduced
-from skerry.spec.backend import NumpyRows, TorchRows, gpu_available, open_rows
+from skerry.spec.backend import NumpyRows, TorchRows, filled, gpu_available, open_rows
 from skerry.spec.metric import Scale, column_scale, kernel_block
 from skerry.spec.rkme import Floats
 
@@ -33,6 +33,13 @@ def test_torch_and_numpy_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     index = np.array([0, 3, 699])
     np.testing.assert_array_equal(torch_rows.take(index), numpy_rows.take(index))
+    drawn = filled(scale, values[index], np.float64)
+    for skip in (None, index):
+        ours, company = numpy_rows.nearest(drawn, scale, np.full(3, 0.3), skip)
+        theirs, their_company = torch_rows.nearest(drawn, scale, np.full(3, 0.3), skip)
+        np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=1e-7)
+        np.testing.assert_array_equal(their_company, company)
+        assert (ours < 1e-6).all() == (skip is None)
 
 
 def test_a_whole_fit_runs_on_torch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,7 @@ def test_what_is_mostly_copies_is_refused_and_not_thinned(count: int) -> None:
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rkme = fit_table(ROWS, 100)
     whole = exposure(rkme, ROWS)
-    monkeypatch.setattr("skerry.spec.exposing.BLOCK_FLOATS_MAX", 1000)
+    monkeypatch.setattr("skerry.spec.backend.BLOCK_FLOATS_MAX", 1000)
     parts = exposure(rkme, ROWS)
     np.testing.assert_allclose(parts.distances, whole.distances)
     assert parts.neighbour_distance == pytest.approx(whole.neighbour_distance)
