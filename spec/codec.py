@@ -21,7 +21,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -48,6 +48,7 @@ RKME_VERSION: Final = 1
 _MARGINALS: Final = ("location", "spread", "missing_rate")
 
 _Record = TypeVar("_Record", bound=msgspec.Struct)
+_Columns = TypeVar("_Columns")
 
 
 class _ColumnRecord(msgspec.Struct, array_like=True):
@@ -55,11 +56,11 @@ class _ColumnRecord(msgspec.Struct, array_like=True):
     unit: str
 
 
-class _RkmeRecord(msgspec.Struct, tag_field="type", tag="rkme"):
+class _RkmeRecord(msgspec.Struct, Generic[_Columns], tag_field="type", tag="rkme"):
     version: int
     kind: Kind
     extractor: str
-    columns: Annotated[list[_ColumnRecord], msgspec.Meta(max_length=COLUMNS_MAX)] | None
+    columns: _Columns
     count: int
     dimension: int
     shape: Annotated[list[int], msgspec.Meta(max_length=SHAPE_AXES_MAX)]
@@ -73,6 +74,11 @@ class _RkmeRecord(msgspec.Struct, tag_field="type", tag="rkme"):
     response_width: int
     responses: bytes
     meta: Annotated[dict[str, Scalar], msgspec.Meta(max_length=META_ENTRIES_MAX)]
+
+
+_OneRecord = _RkmeRecord[Annotated[list[_ColumnRecord], msgspec.Meta(max_length=COLUMNS_MAX)] | None]
+_ManyRecord = _RkmeRecord[msgspec.Raw]
+"""Where many are decoded their columns stay as they are, since they hardly differ."""
 
 
 def encode_rkme(rkme: Rkme) -> bytes:
@@ -115,7 +121,8 @@ def decode_rkme(blob: bytes) -> Rkme:
     SpecificationError
         When the bytes are not one valid RKME within the limits; names the field.
     """
-    record = _counted_record(blob)
+    record = decode_record(blob, _OneRecord)
+    _validate_record(record)
     return Rkme(
         points=_from_raw(record.points, "points", record.dtype, (record.count, record.dimension)),
         weights=_from_raw(record.weights, "weights", "<f8", (record.count,)),
@@ -135,43 +142,41 @@ def decode_rkmes(blobs: Sequence[bytes]) -> list[Rkme | None]:
     The arrays of an RKME that passed are read-only views of bytes that nobody else has.
     """
     made: list[Rkme | None] = [None] * len(blobs)
-    groups: defaultdict[tuple[int, int, str, int], list[tuple[int, _RkmeRecord]]] = defaultdict(list)
+    groups: defaultdict[tuple[object, ...], list[tuple[int, _ManyRecord]]] = defaultdict(list)
     for at, blob in enumerate(blobs):
         try:
-            record = _counted_record(blob)
+            record = decode_record(blob, _ManyRecord)
+            _validate_record(record)
         except SpecificationError:
             continue
         if _has_its_bytes(record):
             shape = record.count, record.dimension, record.dtype, record.response_width
-            groups[shape].append((at, record))
+            groups[shape, record.kind, record.extractor, bytes(record.columns)].append((at, record))
     for members in groups.values():
         plain = _plainly_valid([record for _, record in members]).tolist()
         island: Island | None = None
         for (at, record), valid in zip(members, plain, strict=True):
             try:
-                if not (valid and _is_plain(record)):
-                    made[at] = decode_rkme(blobs[at])
-                    continue
-                if island is None or not _is_on(record, island):
-                    island = _island(record)
-                made[at] = _unvalidated(record, island)
+                if island is None or not (valid and _is_plain(record)):
+                    made[at] = alone = decode_rkme(blobs[at])
+                    island = alone.island
+                else:
+                    made[at] = _unvalidated(record, island)
             except SpecificationError:
                 continue
     return made
 
 
-def _counted_record(blob: bytes) -> _RkmeRecord:
-    """Return the record in a blob, its version known and its counts within the limits."""
-    record = decode_record(blob, _RkmeRecord)
+def _validate_record(record: _RkmeRecord[Any]) -> None:
+    """Refuse a record of another version, or whose counts are beyond the limits."""
     if record.version != RKME_VERSION:
         raise _refusal("version", f"{record.version} is unknown, {RKME_VERSION} is known")
     _validate_counts(record.count, record.dimension)
     if not 0 <= record.response_width <= RESPONSES_MAX:
         raise _refusal("response_width", f"{record.response_width} is not between 0 and {RESPONSES_MAX}")
-    return record
 
 
-def _has_its_bytes(record: _RkmeRecord) -> bool:
+def _has_its_bytes(record: _ManyRecord) -> bool:
     """Return whether each array has as many bytes as the counts say."""
     count, doubles = record.count, 8 * record.dimension
     return (
@@ -182,7 +187,7 @@ def _has_its_bytes(record: _RkmeRecord) -> bool:
     )
 
 
-def _plainly_valid(records: Sequence[_RkmeRecord]) -> npt.NDArray[np.bool_]:
+def _plainly_valid(records: Sequence[_ManyRecord]) -> npt.NDArray[np.bool_]:
     """Return which records of one shape hold values that are valid beyond doubt, and need no change."""
 
     def stacked(name: str, dtype: str) -> Floats:
@@ -203,35 +208,26 @@ def _plainly_valid(records: Sequence[_RkmeRecord]) -> npt.NDArray[np.bool_]:
     return valid
 
 
-def _is_plain(record: _RkmeRecord) -> bool:
+def _is_plain(record: _ManyRecord) -> bool:
     """Return whether the rest of a record is as nearly all are: rows without axes, a sound gamma or none."""
     gamma = record.gamma
     sound = gamma is None or (math.isfinite(gamma) and gamma > 0)
     return sound and record.shape in ([], [record.dimension])
 
 
-def _is_on(record: _RkmeRecord, island: Island) -> bool:
-    """Return whether a record names an island; quicker than to make one, for most stand on the last one's."""
-    if (record.kind, record.dimension, record.extractor) != (island.kind, island.dimension, island.extractor):
-        return False
-    if record.columns is None or island.columns is None:
-        return record.columns is None and island.columns is None
-    return len(record.columns) == len(island.columns) and all(
-        (ours.name, ours.unit) == (theirs.name, theirs.unit)
-        for ours, theirs in zip(record.columns, island.columns, strict=True)
-    )
-
-
-def _unvalidated(record: _RkmeRecord, island: Island) -> Rkme:
+def _unvalidated(record: _ManyRecord, island: Island) -> Rkme:
     """Return the RKME of a record whose values were validated."""
-    arrays = {name: np.frombuffer(getattr(record, name), "<f8") for name in _MARGINALS}
     return Rkme.of_valid(
         points=np.frombuffer(record.points, record.dtype).reshape(record.count, record.dimension),
-        weights=np.frombuffer(record.weights, "<f8"),
+        weights=np.frombuffer(record.weights, np.float64),
         island=island,
         gamma=record.gamma,
         shape=(record.dimension,),
-        marginals=Marginals.of_valid(**arrays),
+        marginals=Marginals.of_valid(
+            location=np.frombuffer(record.location, np.float64),
+            spread=np.frombuffer(record.spread, np.float64),
+            missing_rate=np.frombuffer(record.missing_rate, np.float64),
+        ),
         responses=_responses(record),
         meta=clean_meta(record.meta),
     )
@@ -247,7 +243,7 @@ def decode_record(blob: bytes, record_type: type[_Record]) -> _Record:
         raise _refusal("bytes", str(error)) from error
 
 
-def _island(record: _RkmeRecord) -> Island:
+def _island(record: _OneRecord) -> Island:
     columns = record.columns
     named = None if columns is None else tuple((column.name, column.unit) for column in columns)
     return _island_of(record.kind, named, record.dimension, record.extractor)
@@ -262,7 +258,7 @@ def _island_of(
     return Island(kind, named, dimension, extractor)
 
 
-def _marginals(record: _RkmeRecord) -> Marginals:
+def _marginals(record: _OneRecord) -> Marginals:
     return Marginals(
         *(
             _from_raw(getattr(record, name), f"marginals.{name}", "<f8", (record.dimension,))
@@ -271,7 +267,7 @@ def _marginals(record: _RkmeRecord) -> Marginals:
     )
 
 
-def _responses(record: _RkmeRecord) -> Floats | None:
+def _responses(record: _RkmeRecord[Any]) -> Floats | None:
     if record.response_width == 0:
         return None
     return _from_raw(record.responses, "responses", "<f4", (record.count, record.response_width))

@@ -42,6 +42,9 @@ Positions = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.uint32]
 Mask = npt.NDArray[np.bool_]
 
+Distances = Callable[[Rows], npt.NDArray[np.floating[Any]]]
+"""Returns the distances of a segment's rows."""
+
 _ROWS_PER_NUMBER: Final = INDEX_SEGMENT_ROWS_MAX
 """A row's position is its segment's number times this, plus its place in the segment."""
 
@@ -223,12 +226,12 @@ class SketchIndex:
         _require_bytes("island", island)
         if not 1 <= count <= CANDIDATES_MAX:
             raise _refusal("count", f"{count} is not between 1 and {CANDIDATES_MAX}")
-        gaussian = GaussianDistance(requirement, scale) if requirement.columns else None
-        views, eligible = self._eligible(island, requirement.columns, among)
-        lists = [_nearest(views, eligible, _vector_distances(requirement), count)]
-        if gaussian is not None:
-            lists.append(_nearest(views, eligible, lambda rows: gaussian.of(rows.means, rows.spreads), count))
-        return _in_turn(lists, count)
+        distances = [_vector_distances(requirement)]
+        if requirement.columns:
+            gaussian = GaussianDistance(requirement, scale)
+            distances.append(lambda rows: gaussian.of(rows.means, rows.spreads))
+        shelf = island, requirement.columns
+        return _in_turn([self._nearest(shelf, one, count, among) for one in distances], count)
 
     def search_shared(
         self,
@@ -258,7 +261,6 @@ class SketchIndex:
         if not requirement.columns:
             return []
         gaussian = GaussianDistance(requirement, scale)
-        views, eligible = self._eligible(island, sharing.columns_there, among)
         places, factors = list(sharing.there), sharing.factors.astype(np.float32)[:, None]
         offsets = sharing.offsets.astype(np.float32)[:, None]
 
@@ -266,7 +268,7 @@ class SketchIndex:
             means = rows.means[places] * factors + offsets
             return gaussian.of(means, rows.spreads[places] * np.abs(factors))
 
-        return _nearest(views, eligible, distances, count)
+        return self._nearest((island, sharing.columns_there), distances, count, among)
 
     def compact(self, into: BinaryIO) -> SketchIndex:
         """Write the cards to another, empty file without gaps, and return the index of that file."""
@@ -323,47 +325,67 @@ class SketchIndex:
             start += len(places)
         self._positions.update(zip(_bytes_of(rows.ids), positions.tolist(), strict=True))
 
-    def _eligible(self, island: bytes, columns: int, among: Mask | None) -> tuple[list[Rows], list[Mask]]:
-        """Return the segments of an island, and which of their rows count."""
-        shelf = self._shelves.get((island, columns))
-        numbers = shelf.segments if shelf is not None else []
-        views = [self._file.rows(self._file.segments[number]) for number in numbers]
-        eligible: list[Mask] = [rows.checks != 0 for rows in views]
-        if among is not None:
-            # A card that came after the mask was made has a label beyond it.
-            allowed = np.append(among, False)
-            for number, flags in zip(numbers, eligible, strict=True):
-                flags &= allowed[np.minimum(self._labels[number], len(among))]
-        return views, eligible
+    def _nearest(
+        self, shelf: tuple[bytes, int], distances_of: Distances, count: int, among: Mask | None
+    ) -> list[bytes]:
+        """Return the ids of the ``count`` nearest rows of a shelf that count, nearest first."""
+        best, views = _Best(count), dict[int, Rows]()
+        allowed = None if among is None else np.append(among, False)
+        for number in self._shelves[shelf].segments if shelf in self._shelves else ():
+            rows = views[number] = self._file.rows(self._file.segments[number])
+            distances = distances_of(rows)
+            near = np.flatnonzero(distances <= best.limit)
+            flags = rows.checks[near] != 0
+            if allowed is not None:
+                # A card that came after the mask was made has a label beyond it.
+                flags &= allowed[np.minimum(self._labels[number][near], len(allowed) - 1)]
+            near = near[flags]
+            best.offer(distances[near].astype(np.float32), near + number * _ROWS_PER_NUMBER)
+        named = [
+            (distance, views[position // _ROWS_PER_NUMBER].ids[position % _ROWS_PER_NUMBER].tobytes())
+            for distance, position in best.rows()
+        ]
+        return [card for _, card in sorted(named)[:count]]
 
 
-def _vector_distances(requirement: Sketch) -> Callable[[Rows], npt.NDArray[np.floating[Any]]]:
+class _Best:
+    """The nearest rows of those that a scan saw so far.
+
+    Attributes
+    ----------
+    limit
+        How far away another row may be and still be one of them; below infinity, where no row is found.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.limit: float = float(np.finfo(np.float32).max)
+        self._count = count
+        self._distances: npt.NDArray[np.float32] = np.empty(0, np.float32)
+        self._positions: Positions = np.empty(0, np.int64)
+
+    def offer(self, distances: npt.NDArray[np.float32], positions: Positions) -> None:
+        """Take in rows that are within the limit."""
+        if not len(positions):
+            return
+        distances = np.concatenate([self._distances, distances])
+        positions = np.concatenate([self._positions, positions])
+        if len(distances) > self._count:
+            self.limit = float(np.partition(distances, self._count - 1)[self._count - 1])
+            kept = distances <= self.limit
+            distances, positions = distances[kept], positions[kept]
+        self._distances, self._positions = distances, positions
+
+    def rows(self) -> list[tuple[float, int]]:
+        """Return distances and positions of the nearest, and of all that are as far as the last of them."""
+        return list(zip(self._distances.tolist(), self._positions.tolist(), strict=True))
+
+
+def _vector_distances(requirement: Sketch) -> Distances:
     """Return the function that computes the squared distances of a segment's vectors."""
     import simsimd
 
     wanted = np.array(requirement.vector, ndmin=2)
     return lambda rows: np.asarray(simsimd.cdist(wanted, rows.vectors, "sqeuclidean"))[0]
-
-
-def _nearest(
-    views: Sequence[Rows],
-    eligible: Sequence[npt.NDArray[np.bool_]],
-    distances_of: Callable[[Rows], npt.NDArray[np.floating[Any]]],
-    count: int,
-) -> list[bytes]:
-    """Return the ids of the ``count`` nearest eligible rows, nearest first, ties in the order of ids."""
-    distances = np.empty(sum(map(len, eligible)), np.float32)
-    starts = np.cumsum([0, *map(len, eligible)])
-    for rows, flags, start, end in zip(views, eligible, starts, starts[1:], strict=False):
-        distances[start:end] = distances_of(rows)
-        distances[start:end][~flags] = np.inf
-    limit = np.partition(distances, count - 1)[count - 1] if count < len(distances) else np.inf
-    near = np.flatnonzero((distances <= limit) & (distances < np.inf))
-    parts = np.searchsorted(starts, near, side="right") - 1
-    cards = [
-        views[part].ids[place].tobytes() for part, place in zip(parts, near - starts[parts], strict=True)
-    ]
-    return [card for _, card in sorted(zip(distances[near].tolist(), cards, strict=True))[:count]]
 
 
 def _in_turn(lists: Sequence[Sequence[bytes]], count: int) -> list[bytes]:

@@ -79,6 +79,9 @@ REFERENCE_JSON_BYTES_MAX: Final = 64 * 1024 * 1024
 BLOCK_FLOATS_MAX: Final = 1 << 22
 """Values of one kernel block that is held at a time: 16 MiB in float32, 32 MiB in float64."""
 
+CACHED_FLOATS: Final = 1 << 18
+"""Values of a block that stays in a core's cache: 1 MiB in float32."""
+
 BANDWIDTH_POINTS_MAX: Final = 1_000
 """Points that the median distance is taken over; its error at 1,000 is about 1 %."""
 

@@ -24,6 +24,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -32,7 +33,7 @@ import numpy.typing as npt
 
 from skerry.errors import SpecificationError
 
-from .limits import BANDWIDTH_POINTS_MAX, BLOCK_FLOATS_MAX
+from .limits import BANDWIDTH_POINTS_MAX, BLOCK_FLOATS_MAX, CACHED_FLOATS
 from .reference import REFERENCE_GAMMA
 from .rkme import Floats, Marginals, Rkme
 
@@ -134,6 +135,15 @@ class Scale:
         if empty.any():
             scaled[:, empty] = 0
         return scaled
+
+
+def embed_all(rkmes: Sequence[Rkme], scale: Scale) -> Floats:
+    """Return the points of RKMEs of any sizes under each other, each as ``Scale.embed_rkme`` gives them."""
+    stacked = scale.embed(np.concatenate([rkme.points for rkme in rkmes]))
+    empty = np.concatenate([rkme.marginals.missing_rate for rkme in rkmes]).reshape(len(rkmes), -1) >= 1
+    if empty.any():
+        stacked[np.repeat(empty, [len(rkme) for rkme in rkmes], axis=0)] = 0
+    return stacked
 
 
 def mmd2(requirement: Rkme, candidate: Rkme, metric: Metric = "searcher") -> float:
@@ -250,14 +260,21 @@ def squared_distances(a: Floats, b: Floats) -> Floats:
 
 
 def kernel_block(a: Floats, b: Floats, gamma: float) -> Floats:
-    """Return the (m, n) kernel values of rows a (m, d) and b (n, d), in their dtype."""
+    """Return the (..., m, n) kernel values of rows a (..., m, d) and b (..., n, d), in their dtype."""
     # The exponent -gamma (|a|^2 - 2 ab + |b|^2) is one matrix product of rows with two more columns.
-    left = np.column_stack([2 * gamma * a, -gamma * np.einsum("ij,ij->i", a, a), np.ones(len(a), a.dtype)])
-    right = np.column_stack([b, np.ones(len(b), b.dtype), -gamma * np.einsum("ij,ij->i", b, b)])
-    block: Floats = left @ right.T
+    ones_a, ones_b = np.ones((*a.shape[:-1], 1), a.dtype), np.ones((*b.shape[:-1], 1), b.dtype)
+    left = np.concatenate([2 * gamma * a, -gamma * _squares(a), ones_a], axis=-1)
+    right = np.concatenate([b, ones_b, -gamma * _squares(b)], axis=-1)
+    block: Floats = left @ np.swapaxes(right, -1, -2)
     np.minimum(block, 0, out=block)
     np.exp(block, out=block)
     return block
+
+
+def _squares(rows: Floats) -> Floats:
+    """Return the squared lengths (..., 1) of rows (..., d)."""
+    squares: Floats = np.einsum("...j,...j->...", rows, rows)[..., None]
+    return squares
 
 
 def inner(a: Floats, weights_a: Floats, b: Floats, weights_b: Floats, gamma: float) -> float:
@@ -302,12 +319,21 @@ def inner_many(
 
 def self_terms(stacked: Floats, weights: Floats, starts: npt.NDArray[np.intp], gamma: float) -> Floats:
     """Return ``<B_i, B_i>`` (N,) for candidates stacked as in ``inner_many``, in the points' precision."""
-    ends = [*starts[1:], len(stacked)]
-    parts = [
-        (stacked[start:end], weights[start:end].astype(stacked.dtype))
-        for start, end in zip(starts, ends, strict=True)
-    ]
-    return np.array([inner(points, share, points, share, gamma) for points, share in parts])
+    sizes = np.diff([*starts, len(stacked)])
+    terms = np.empty(len(starts), np.float64)
+    for size in np.unique(sizes).tolist():
+        members = np.flatnonzero(sizes == size)
+        step = max(1, CACHED_FLOATS // size**2)
+        for first in range(0, len(members), step):
+            part = members[first : first + step]
+            rows = starts[part][:, None] + np.arange(size)
+            points, shares = stacked[rows], weights[rows].astype(stacked.dtype)
+            if size**2 > BLOCK_FLOATS_MAX:
+                terms[part] = inner(points[0], shares[0], points[0], shares[0], gamma)
+                continue
+            embedding = kernel_block(points, points, gamma) @ shares[:, :, None]
+            terms[part] = (shares[:, None, :] @ embedding)[:, 0, 0]
+    return terms
 
 
 def median_gamma(points: Floats, weights: Floats, *, unit_rows: bool = False) -> float:

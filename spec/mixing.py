@@ -32,6 +32,7 @@ from .limits import BLOCK_FLOATS_MAX, MIX_CANDIDATES_MAX, MIX_MEMBERS_MAX, NOISE
 from .metric import (
     Scale,
     column_scale,
+    embed_all,
     inner,
     inner_many,
     median_gamma,
@@ -174,7 +175,7 @@ def scale_of_rows(values: Floats, *, unit_rows: bool = False) -> Scale:
 
 def stack(rkmes: Sequence[Rkme], scale: Scale) -> tuple[Floats, Floats, npt.NDArray[np.intp]]:
     """Return the points of RKMEs in scale under each other, their weights, and where each begins."""
-    points = np.concatenate([scale.embed_rkme(rkme) for rkme in rkmes])
+    points = embed_all(rkmes, scale)
     weights = np.concatenate([rkme.weights for rkme in rkmes])
     starts = np.concatenate([[0], np.cumsum([len(rkme) for rkme in rkmes])[:-1]]).astype(np.intp)
     return points, weights, starts

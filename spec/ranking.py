@@ -28,16 +28,13 @@ import numpy.typing as npt
 
 from skerry.errors import SpecificationError
 
-from .limits import BLOCK_FLOATS_MAX
-from .metric import Metric, Scale, inner, require_comparable, scale_for
+from .limits import BLOCK_FLOATS_MAX, CACHED_FLOATS
+from .metric import Metric, Scale, embed_all, inner, require_comparable, scale_for
 from .rkme import Floats, Rkme
 
 EXPONENT_MIN: Final = -80.0
 """Exponents are cut off here: such a kernel value changes no sum, and numbers below float32's normal range
 take several times as long."""
-
-_BLOCK_FLOATS: Final = 1 << 18
-"""Kernel values of a block: 1 MiB in float32."""
 
 Precision = np.dtype[Any]
 Terms = tuple[Floats, Floats]
@@ -104,7 +101,7 @@ def rank(
             "The candidates cannot be ranked", where="k", why=f"{k} is not positive", code="E-SPEC-RANK"
         )
     scale = scale or scale_for(requirement, metric)
-    for candidate in candidates:
+    for candidate in {id(candidate.island): candidate for candidate in candidates}.values():
         require_comparable(requirement, candidate)
     if not candidates:
         return Ranking(np.empty(0, np.intp), np.empty(0), np.empty(0))
@@ -129,7 +126,7 @@ def _batches(candidates: Sequence[Rkme], rows: int) -> Iterator[list[int]]:
     for index, candidate in enumerate(candidates):
         by_size[len(candidate)].append(index)
     for size, indices in by_size.items():
-        step = max(1, _BLOCK_FLOATS // (size * max(size, rows)))
+        step = max(1, CACHED_FLOATS // (size * max(size, rows)))
         for first in range(0, len(indices), step):
             yield indices[first : first + step]
 
@@ -155,9 +152,9 @@ class _Asking:
         size, precision = len(members[0]), self.factor.dtype
         if size * max(size, len(self.points)) > BLOCK_FLOATS_MAX:
             return self._large_terms(members)
-        shares = np.stack([member.weights for member in members])
+        shares = np.concatenate([member.weights for member in members]).reshape(len(members), size)
         with np.errstate(over="ignore", under="ignore"):
-            left = _left(_embedded(members, self.scale) - self.centre, self.scale.gamma, precision)
+            left = _left(embed_all(members, self.scale) - self.centre, self.scale.gamma, precision)
             embedding = _kernel(left, self.factor) @ self.weights.astype(precision)
             cross = np.einsum("nk,nk->n", embedding.reshape(shares.shape), shares)
             return cross, _self_terms(left.reshape(*shares.shape, -1), shares)
@@ -168,16 +165,6 @@ class _Asking:
         parts = [(self.scale.embed_rkme(member), member.weights) for member in members]
         cross = [inner(self.points, self.weights, *part, gamma) for part in parts]
         return np.array(cross), np.array([inner(*part, *part, gamma) for part in parts])
-
-
-def _embedded(candidates: Sequence[Rkme], scale: Scale) -> Floats:
-    """Return all points in scale under each other, each candidate's as ``Scale.embed_rkme`` gives them."""
-    stacked = scale.embed(np.concatenate([candidate.points for candidate in candidates]))
-    empty = np.array([candidate.marginals.missing_rate for candidate in candidates]) >= 1
-    if empty.any():
-        rows = stacked.reshape(len(candidates), -1, stacked.shape[1])
-        rows *= ~empty[:, None, :]
-    return stacked
 
 
 def _self_terms(left: Floats, weights: Floats) -> Floats:

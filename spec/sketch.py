@@ -70,8 +70,8 @@ _FREQUENCIES: Final = SKETCH_FEATURES // 2
 _BYTES_PER_FREQUENCY: Final = 8
 _BYTE_SUM_MEAN: Final = 1020
 _BYTE_SUM_VARIANCE: Final = 43690.0
-_WAVES_MAX: Final = 1 << 20
-"""Cosines computed at a time: 8 MiB of float64."""
+_WAVES_MAX: Final = 1 << 16
+"""Cosines of many RKMEs computed at a time: half a MiB of float64, which stays in a core's cache."""
 _COLUMNS_PER_BLOCK: Final = 1024
 """Columns whose frequencies are made at a time: 1 MiB of float64."""
 
@@ -332,12 +332,14 @@ def _stacked(rkmes: Sequence[Rkme]) -> tuple[Doubles, Doubles]:
 def _entries(rows: Doubles, weights: Doubles, one: Rkme, precision: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return the vectors (n, 256) of step 4 before they are rounded; ``one`` stands for the island of all."""
     width = 1.0 if one.kind != "table" else 1.0 / np.sqrt(one.dimension)
-    waves: npt.NDArray[np.floating[Any]] = _waves(rows, one.island.id, width)
     if precision == np.float32:
         # Whole turns are taken off in float64, where they are many.
-        waves /= 2 * np.pi
-        waves -= np.rint(waves)
-        waves = waves.astype(np.float32) * np.float32(2 * np.pi)
+        turns = _waves(rows, one.island.id, width / (2 * np.pi))
+        turns -= np.rint(turns)
+        waves: npt.NDArray[np.floating[Any]] = turns.astype(np.float32)
+        waves *= np.float32(2 * np.pi)
+    else:
+        waves = _waves(rows, one.island.id, width)
     waves = waves.reshape(len(weights), -1, _FREQUENCIES)
     shares = weights.astype(precision)[:, None, :]
     parts = [np.matmul(shares, turned(waves))[:, 0] for turned in (np.cos, np.sin)]
@@ -374,11 +376,17 @@ def _difference(claimed: Sketch, true: Sketch) -> str | None:
 
 def _waves(rows: Doubles, island: bytes, width: float) -> Doubles:
     """Return the arguments of the cosines, (K, 128)."""
-    waves: Doubles = np.zeros((len(rows), _FREQUENCIES))
-    for first in range(0, rows.shape[1], _COLUMNS_PER_BLOCK):
+    waves: Doubles = rows[:, :_COLUMNS_PER_BLOCK] @ _scaled(island, 0, rows.shape[1], width)
+    for first in range(_COLUMNS_PER_BLOCK, rows.shape[1], _COLUMNS_PER_BLOCK):
         block = rows[:, first : first + _COLUMNS_PER_BLOCK]
-        waves += block @ (frequencies(island, first, block.shape[1]) * width)
+        waves += block @ _scaled(island, first, rows.shape[1], width)
     return waves
+
+
+def _scaled(island: bytes, first: int, dimension: int, width: float) -> Doubles:
+    """Return the frequencies of a block of columns from ``first`` on, with the factor ``h``."""
+    scaled: Doubles = frequencies(island, first, min(_COLUMNS_PER_BLOCK, dimension - first)) * width
+    return scaled
 
 
 @lru_cache(maxsize=32)

@@ -54,14 +54,14 @@ def test_the_reference_metric_is_exact(seed: int) -> None:
 def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     requirement, candidates = market(5, count=40)
     whole = rank(requirement, candidates)
-    monkeypatch.setattr(ranking, "_BLOCK_FLOATS", 1)
+    monkeypatch.setattr(ranking, "CACHED_FLOATS", 1)
     assert rank(requirement, candidates).mmd2 == pytest.approx(whole.mmd2, abs=1e-6)
     monkeypatch.setattr(ranking, "BLOCK_FLOATS_MAX", 100)
     assert rank(requirement, candidates).mmd2 == pytest.approx(whole.mmd2, abs=1e-6)
 
 
 def test_threads_give_the_same_ranking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranking, "_BLOCK_FLOATS", 2_000)
+    monkeypatch.setattr(ranking, "CACHED_FLOATS", 2_000)
     requirement, candidates = market(8, count=60)
     alone = rank(requirement, candidates)
     with ThreadPoolExecutor(4) as pool:
