@@ -114,6 +114,9 @@ def _adopt(options: argparse.Namespace) -> None:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    # Searches run beside each other. Threads of the linear algebra library would double what each costs and
+    # help none of them, since its matrices are small. It reads this when numpy is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from . import logs
     from .config import load
     from .daemon import serve

@@ -118,8 +118,14 @@ SEARCH_CONCURRENT_MAX: Final = 4
 """Searches that compute at one time; the others wait their turn, so memory stays bounded."""
 
 SEARCHES_WAITING_MAX: Final = 512
-"""Searches that compute or wait to: what one institution's people and programs ask at once. Their bodies are
+"""Searches that wait for their turn: what one institution's people and programs ask at once. Their bodies are
 bounded together by ``API_BODIES_BYTES_MAX``."""
+
+SEARCH_HELD_SECONDS_GUESS: Final = 0.1
+"""How long a search is taken to compute before any did."""
+
+SEARCH_HELD_SHARE: Final = 0.05
+"""Weight of the last search in the mean of how long they take: the last twenty count most."""
 
 RKMES_CACHED_BYTES_MAX: Final = 128 * MIB
 """Verified specifications kept in memory: 10,000 of 100 points in 30 columns."""

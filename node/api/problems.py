@@ -66,6 +66,14 @@ class TooMany(Refused):
     default_code = "E-API-RATE"
 
 
+class Busy(Unavailable):
+    """The node has too much to do; says when to come again."""
+
+    def __init__(self, *parts: str, again_seconds: int, **named: str) -> None:
+        super().__init__(*parts, **named)
+        self.again_seconds = again_seconds
+
+
 class Conflict(Refused):
     """The request contradicts what is there."""
 
@@ -121,6 +129,8 @@ def problem_response(error: SkerryError, status: int = 0) -> web.Response:
         todo=error.todo,
     )
     headers = HEADERS.get(problem.status)
+    if isinstance(error, Busy):
+        headers = {"Retry-After": str(error.again_seconds)}
     body = msgspec.json.encode(problem)
     return web.Response(body=body, status=problem.status, content_type=PROBLEM, headers=headers)
 

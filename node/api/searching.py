@@ -9,7 +9,7 @@ from aiohttp import web
 from skerry.node.transfer.blobs_http import BINARY, parse_root
 from skerry.protocol.api import Hit, SearchAnswer, SearchRequest
 
-from .routes import Route, plain, raw, typed
+from .routes import Route, caller_of, plain, raw, typed
 
 if TYPE_CHECKING:
     from skerry.node.search.service import SearchService
@@ -39,9 +39,9 @@ class SearchRoutes:
             raw("GET", "/specifications/{root}", "search", BINARY, self._specification),
         )
 
-    async def _find(self, _: web.Request, given: SearchRequest) -> SearchAnswer:
+    async def _find(self, request: web.Request, given: SearchRequest) -> SearchAnswer:
         """Search by data, by words, or by both."""
-        return await self._search.search(given)
+        return await self._search.search(given, caller_of(request), lambda: request.transport is None)
 
     async def _card(self, request: web.Request) -> Hit:
         """Show one learnware of the index, and who serves it."""

@@ -20,14 +20,13 @@ import asyncio
 import dataclasses
 import time
 from collections import deque
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import structlog
 from msgspec.structs import replace
 
-from skerry.errors import SkerryError, Unavailable
+from skerry.errors import SkerryError
 from skerry.node.api.problems import BadRequest
 from skerry.node.limits import (
     ISLANDS_LEARNED_MAX,
@@ -51,9 +50,10 @@ from .comparing import Candidate, Compared, Known, KnownCards, Measured, compare
 from .filters import newest_first, passing, with_words
 from .index import Entry
 from .islands import Islands
+from .turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from skerry.node.directory import Directory
     from skerry.node.driver import Driver
@@ -113,15 +113,25 @@ class SearchService:
         self._specifications = specifications
         self._driver = driver
         self._coming = coming
-        self._slots = asyncio.Semaphore(SEARCH_CONCURRENT_MAX)
-        self._waiting = 0
+        self._turns = Turns(SEARCH_CONCURRENT_MAX, SEARCHES_WAITING_MAX)
         self._known = KnownCards()
         self._islands = Islands(store.read_islands())
         self._reports: deque[SketchReported] = deque(maxlen=REPORTS_WAITING_MAX)
         self._judging: asyncio.Task[None] | None = None
 
-    async def search(self, request: SearchRequest) -> SearchAnswer:
+    async def search(
+        self, request: SearchRequest, caller: str = "", gone: Callable[[], bool] = lambda: False
+    ) -> SearchAnswer:
         """Answer a search.
+
+        Parameters
+        ----------
+        request
+            What is searched for, and how long it may wait for its turn, and then for specifications.
+        caller
+            Who asks: callers take turns.
+        gone
+            Returns whether nobody waits for the answer any more.
 
         Raises
         ------
@@ -129,11 +139,15 @@ class SearchService:
             ``E-API-SEARCH``: a number is out of range.
         SpecificationError
             The requirement is not acceptable.
-        Unavailable
-            ``E-UNAVAILABLE-BUSY``: too many searches wait already.
+        Busy
+            ``E-UNAVAILABLE-BUSY``: too many searches are before this one.
+        ConnectionAbortedError
+            The caller is gone.
         """
         _validate(request)
-        async with self._slot():
+        async with self._turns.place(caller, min(request.timeout_seconds, SEARCH_SECONDS_MAX)):
+            if gone():
+                raise ConnectionAbortedError
             found = await self._found(request.text) if request.text.strip() else None
             mask = passing(request, self._index, self._directory, self._owner)
             rows = None
@@ -146,23 +160,6 @@ class SearchService:
             rows = newest_first(mask, self._index, request.k) if rows is None else rows[: request.k]
             hits = [self._hit(entry) for entry in self._index.entries(rows)]
             return SearchAnswer(hits, None, self._coverage(int(np.count_nonzero(mask))))
-
-    @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
-        """Wait for one of the few places for searches that compute; too many do not even wait."""
-        if self._waiting >= SEARCHES_WAITING_MAX:
-            raise Unavailable(
-                "The node has too many searches to do",
-                why=f"{self._waiting} are waiting",
-                todo="Try again in a moment.",
-                code="E-UNAVAILABLE-BUSY",
-            )
-        self._waiting += 1
-        try:
-            async with self._slots:
-                yield
-        finally:
-            self._waiting -= 1
 
     async def _found(self, text: str) -> dict[bytes, float]:
         """Return the cards with some words; again when cards changed meanwhile, lest one is lost."""

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from skerry.errors import Unavailable
 from skerry.node.api.problems import BadRequest
 from skerry.node.limits import RKME_OBJECTS_BYTES
 from skerry.node.search.comparing import Compared, Known, KnownCards, compare
@@ -99,16 +98,6 @@ async def test_a_disputed_card_is_marked_and_never_recommended(market: Market) -
     answer = await market.service.search(request(disputed))
     assert [hit.card.disputed for hit in answer.hits] == [True]
     assert answer.mix is None
-
-
-async def test_too_many_searches_are_turned_away(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("skerry.node.search.service.SEARCHES_WAITING_MAX", 3)
-    rng = np.random.default_rng(11)
-    market.add({"model": small_rkme(rng, 0.0)})
-    asked = [market.service.search(request(small_rkme(rng, 0.0))) for _ in range(5)]
-    answers = await asyncio.gather(*asked, return_exceptions=True)
-    assert [isinstance(answer, Unavailable) for answer in answers] == [False] * 3 + [True] * 2
-    assert (await market.service.search(request(small_rkme(rng, 0.0)))).hits
 
 
 async def test_what_cannot_be_had_is_counted(market: Market) -> None:
