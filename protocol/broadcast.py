@@ -1,14 +1,18 @@
 """News travels along a tree of links; repair is the truth, this is only speed.
 
 Theory of operation, after Plumtree (Leitão, Pereira, Rodrigues, 2007). Each scope has one tree. New links are
-*eager*: news is pushed over them. Who gets the same news ``DUPLICATES_BEFORE_PRUNE`` times from a peer asks
-it to prune: the link becomes *lazy*, and only names of heads go over it, collected for ``LAZY_SECONDS``. Who
-hears of a head that does not come by itself within two round trips grafts: asks for it and makes the link
-eager again. So the eager links become a spanning tree, and the lazy ones mend it. One late link is no reason
-to change the tree (the threshold is corrosion's, since with many senders it would never settle): a graft
-whose head came by a push as well, before or after the answer, is taken back by a prune, and only who is
-rescued by one peer ``DUPLICATES_BEFORE_PRUNE`` times from being late is given up for it. Visits are lazy from
-the beginning: they end in seconds, and each would bring a copy of all that is published meanwhile.
+*eager*: news is pushed over them. Who gets news that it has already asks the sender to prune: the link
+becomes *lazy*, and only names of heads go over it, collected for ``LAZY_SECONDS``. Who hears of a head that
+does not come by itself within two round trips grafts: asks for it and makes the link eager again. So the
+eager links become a spanning tree, and the lazy ones mend it.
+
+In a tree nothing comes twice, so one duplicate proves a cycle, and any one link of it may go. But where
+several heads are under way at a time, each may have another link of the same cycle pruned, and the tree falls
+into pieces: then only every ``DUPLICATES_BEFORE_PRUNE``th duplicate from one peer counts. One late link is no
+reason to change the tree either: a graft whose head came by a push as well, before or after the answer, is
+taken back by a prune, and only who is rescued by one peer ``RESCUES_BEFORE_PRUNE`` times from being late is
+given up for it. Visits are lazy from the beginning: they end in seconds, and each would bring a copy of all
+that is published meanwhile.
 
 Rules of this file:
 
@@ -31,6 +35,7 @@ from .limits import (
     ANNOUNCED_HEAD_WORK,
     ANNOUNCED_HEADS_MAX,
     ANNOUNCED_MAX,
+    BUSY_SECONDS,
     DUPLICATES_BEFORE_PRUNE,
     GRAFT_SECONDS_MAX,
     GRAFT_SECONDS_MIN,
@@ -40,6 +45,7 @@ from .limits import (
     PUSHED_FRAMES_MAX,
     PUSHED_FRAMES_SECONDS,
     REMOVED_IDS_MAX,
+    RESCUES_BEFORE_PRUNE,
 )
 from .messages import MESSAGE, News
 
@@ -73,6 +79,8 @@ class Broadcast:
         self._grafted: OrderedDict[tuple[bytes, bytes], bytes] = OrderedDict()
         """(scope, head id) -> the peer that was asked for it."""
         self._lazy_timer = False
+        self._pushed_at = self._busy_until = -BUSY_SECONDS
+        """When news was pushed last, and till when several heads are taken to be under way."""
         self.visits: Collection[bytes] = ()
         """Peers whose links will not last: no tree grows over them."""
 
@@ -115,6 +123,7 @@ class Broadcast:
             The peer that it came from; None for own news.
         """
         head = head_id(head)
+        self._note_traffic()
         frame = MESSAGE.encode(_within_limits(news))
         self._remember((scope, head), frame)
         self._announced.pop(head, None)
@@ -131,13 +140,20 @@ class Broadcast:
         return pushed
 
     def duplicate(self, scope: bytes, peer: bytes, head: bytes) -> None:
-        """Count news that was known; after a few the link becomes lazy."""
+        """Take note of news that was known: the link becomes lazy, at once or after a few of them."""
         branch = self._branches.get((scope, peer))
         if branch is None or not branch.eager or self._was_late(scope, peer, head_id(head)):
             return
         branch.duplicates += 1
-        if branch.duplicates >= DUPLICATES_BEFORE_PRUNE:
+        busy = self._context.now < self._busy_until
+        if branch.duplicates >= (DUPLICATES_BEFORE_PRUNE if busy else 1):
             self._prune(scope, peer, branch)
+
+    def _note_traffic(self) -> None:
+        now = self._context.now
+        if now < self._pushed_at + BUSY_SECONDS:
+            self._busy_until = now + BUSY_SECONDS
+        self._pushed_at = now
 
     def _was_late(self, scope: bytes, peer: bytes, head: bytes) -> bool:
         """Take a graft back when the head came by a push as well; return whether it was for one."""
@@ -146,7 +162,7 @@ class Broadcast:
         if asked is None or branch is None or not branch.eager:
             return False
         branch.rescues += asked != peer
-        if branch.rescues >= DUPLICATES_BEFORE_PRUNE:
+        if branch.rescues >= RESCUES_BEFORE_PRUNE:
             branch.rescues = 0
             self._prune(scope, peer, self._branches[scope, peer])
         else:

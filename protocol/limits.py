@@ -563,8 +563,15 @@ lost (200 ms) on the way of a push is no reason to ask for it elsewhere."""
 ANNOUNCED_MAX = 4096
 """Announced heads that are waited for."""
 
+BUSY_SECONDS = 1.0
+"""Heads that come within this of each other are taken to be under way at one time: about as long as it takes
+news to reach everybody."""
+
 DUPLICATES_BEFORE_PRUNE = 3
-"""Duplicates from one peer before it is asked to announce only: one late push changes no tree."""
+"""Duplicates from one peer before it is asked to announce only, while several heads are under way."""
+
+RESCUES_BEFORE_PRUNE = 3
+"""How often one peer brings, when asked, what another pushes too late, before it takes the other's place."""
 
 CARDS_PER_REQUEST = 24
 """Cards asked for at once: their answer fits one frame even when all are as large as allowed."""

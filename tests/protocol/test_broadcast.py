@@ -7,11 +7,13 @@ from skerry.protocol.envelope import open_envelope
 from skerry.protocol.events import Event, TimerKind
 from skerry.protocol.exchange import Full, Graft, IHave, Neighbour, Prune
 from skerry.protocol.limits import (
+    BUSY_SECONDS,
     DIAL_SECONDS,
     DUPLICATES_BEFORE_PRUNE,
     LINKS_MAX,
     PUSH_BYTES_MAX,
     REJOIN_SECONDS,
+    RESCUES_BEFORE_PRUNE,
     VISIT_SECONDS,
 )
 from skerry.protocol.messages import MESSAGE, News, Records
@@ -60,9 +62,23 @@ def test_cards_that_the_head_does_not_sign_are_not_passed_on() -> None:
     assert script.state.cards() == []
 
 
-def test_a_link_is_pruned_after_several_duplicates_only() -> None:
+def test_a_duplicate_prunes_its_link_at_once_when_nothing_else_is_under_way() -> None:
     script = ready()
     source, copier, _ = script.peers
+    message, _ = news(script, source, 1)
+    script.say(source, message)
+    assert sent(script.say(copier, message), copier, Prune)
+    script.wait(2 * BUSY_SECONDS)
+    message, _ = news(script, source, 1, seq=2)
+    script.say(copier, message)
+    assert not sent(script.say(source, message), copier, Prune)
+    assert sent(script.say(source, message), source, Prune) == [], "it is lazy already"
+
+
+def test_a_link_is_pruned_after_several_duplicates_while_several_heads_are_under_way() -> None:
+    script = ready()
+    source, copier, other = script.peers
+    script.say(other, news(script, other, 1)[0])
     for seq in range(1, DUPLICATES_BEFORE_PRUNE + 1):
         message, _ = news(script, source, 1, seq)
         script.say(source, message)
@@ -134,9 +150,9 @@ def test_who_rescues_again_and_again_takes_the_place_of_the_late_one() -> None:
     script = ready()
     slow, rescuer, _ = script.peers
     script.say(rescuer, Prune(b""))
-    for seq in range(1, DUPLICATES_BEFORE_PRUNE):
+    for seq in range(1, RESCUES_BEFORE_PRUNE):
         assert sent(late_push(script, seq), rescuer, Prune)
-    effects = late_push(script, DUPLICATES_BEFORE_PRUNE)
+    effects = late_push(script, RESCUES_BEFORE_PRUNE)
     assert sent(effects, slow, Prune)
     assert not sent(effects, rescuer, Prune)
 
