@@ -516,6 +516,10 @@ PULL_SECONDS = 1.0
 PULLS_MAX = 64
 """Catalogues pulled at once; the rest of the wanted list waits."""
 
+LARGE_CATALOGUE_CARDS = 2048
+"""From so many cards on a catalogue is begun alone with a peer: 50 ms of work for one that made no trees yet.
+"""
+
 PULL_REQUESTS_MAX = 16
 """Requests under way for one catalogue."""
 

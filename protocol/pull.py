@@ -31,6 +31,8 @@ from .tree import TOP_LEVEL, bucket_node, bucket_of, one
 
 RequestKey = tuple[bytes, int, int] | bytes
 """(island, level, index) of a branch, or the first hash of a request for cards."""
+TOP: RequestKey = (b"", TOP_LEVEL, 0)
+"""The first request of every pull."""
 
 
 @dataclass(slots=True)
@@ -97,6 +99,11 @@ class Pull:
         return self._top_known and not self._open and not self._buckets
 
     @property
+    def begun(self) -> bool:
+        """Return whether somebody has answered."""
+        return self._top_known
+
+    @property
     def here(self) -> int:
         """Return how many cards of the new catalogue are verified."""
         return len(self._whole) + sum(branch.count for branch in self._kept)
@@ -106,10 +113,9 @@ class Pull:
 
         With ``few`` cards are asked for though more of them may soon be known to be missing.
         """
-        top = (b"", TOP_LEVEL, 0)
         if not self._top_known:
-            if top not in self.in_flight:
-                yield top, TreeRequest(self.head.hash, b"", TOP_LEVEL, 0)
+            if TOP not in self.in_flight:
+                yield TOP, TreeRequest(self.head.hash, b"", TOP_LEVEL, 0)
             return
         least = 1 if few or not self._open else CARDS_PER_REQUEST
         while len(self._free) >= least:
@@ -160,7 +166,7 @@ class Pull:
             self._top_known = True
             bits = answer.k - TREE_FANOUT_BITS * answer.level
             self._take(Branch(b"", answer.k, answer.level, 0, b""), below, max(0, bits))
-            return (b"", TOP_LEVEL, 0)
+            return TOP
         branch = self._open.get(key)
         if branch is None:
             return None

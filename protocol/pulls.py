@@ -3,7 +3,8 @@
 Rules of this file:
 
 1. Who told of a head is asked first, then any other peer, one at a time for a catalogue, and ever more
-   rarely: there are heads without a catalogue, and who gets one tells of it.
+   rarely: there are heads without a catalogue, and who gets one tells of it. Large catalogues are begun one
+   at a time with each peer, which may have to make its trees first: those who told of them all share them.
 2. A peer that answers wrongly is not asked again for that head; what verified from it stays.
 3. Verified cards go to the disk in portions as they come, so that a restart need not fetch them again.
 4. Of a catalogue of which nothing is shown yet the verified part is shown as it comes; of any other after
@@ -21,6 +22,7 @@ from .errors import RemoteProtocolError
 from .events import TimerKind
 from .index import Change, Held, Index, Taken
 from .limits import (
+    LARGE_CATALOGUE_CARDS,
     PARTIAL_AFTER_SECONDS,
     PENDING_CARDS_PORTION,
     PULL_PAUSE_SECONDS_MAX,
@@ -31,7 +33,7 @@ from .limits import (
 )
 from .messages import Cards, Missing, Tree
 from .peers import PromiseKey
-from .pull import Pull, RequestKey
+from .pull import TOP, Pull, RequestKey
 from .violations import Violation
 
 PULL = "pull"
@@ -214,6 +216,8 @@ class Pulls:
     def _progress(self, wanted: Wanted, peer: bytes, settled: RequestKey | None) -> None:
         if settled is not None:
             wanted.pull.lost(settled)
+            if settled == TOP and _is_large(wanted):
+                self._begin_others()
             if self._context.answered(peer, _promise(wanted, settled)):
                 self._context.peers[peer].score.was_useful(self._context.now)
             wanted.pause = PULL_SECONDS
@@ -275,7 +279,7 @@ class Pulls:
     def _drive(self, wanted: Wanted, *, few: bool = False) -> None:
         """Send requests to the present source, up to the bound."""
         self._find_source(wanted)
-        if not wanted.sources:
+        if not wanted.sources or not self._may_begin(wanted):
             return
         peer = wanted.sources[0]
         for key, request in wanted.pull.requests(few=few):
@@ -285,10 +289,32 @@ class Pulls:
                 return
             wanted.pull.asked(key, request, peer)
 
+    def _may_begin(self, wanted: Wanted) -> bool:
+        """Return whether one that told of a large catalogue has time for it; it is the present one then."""
+        if wanted.pull.begun or not _is_large(wanted):
+            return True
+        others = [other for other in self._wanted.values() if other is not wanted and _is_large(other)]
+        asked = {other.pull.in_flight.get(TOP) for other in others}
+        free = [source for source in wanted.sources if source not in asked]
+        if free:
+            wanted.sources.remove(free[0])
+            wanted.sources.insert(0, free[0])
+        return bool(free)
+
+    def _begin_others(self) -> None:
+        """See to the large catalogues that waited for a peer to have time."""
+        for other in list(self._wanted.values()):
+            if not other.pull.begun and _is_large(other):
+                self._drive(other)
+
     def _set_timer(self) -> None:
         if self._wanted and not self._timer:
             self._timer = True
             self._context.timer(TimerKind.PULL, PULL_SECONDS)
+
+
+def _is_large(wanted: Wanted) -> bool:
+    return wanted.pull.head.value.count >= LARGE_CATALOGUE_CARDS
 
 
 def _promise(wanted: Wanted, key: RequestKey) -> PromiseKey:

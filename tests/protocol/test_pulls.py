@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from skerry.protocol.effects import Effect
 from skerry.protocol.exchange import IHave
 from skerry.protocol.head import head_id
 from skerry.protocol.limits import PULLS_MAX
 from skerry.protocol.messages import Missing, News, Records, TreeRequest
+from skerry.protocol.tree import TOP_LEVEL
 from tests.protocol.scripted import Scripted, sent
 from tests.sim.network import Node
 
@@ -74,3 +77,32 @@ def test_who_announces_a_wanted_head_is_asked_for_its_catalogue() -> None:
     asks(script, script.wait(30.0))
     digest = head_hash(script, owner)
     assert (other.index, digest) in asks(script, script.say(other, IHave(b"", (head_id(digest),))))
+
+
+def test_large_catalogues_are_begun_one_at_a_time_with_each_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who told first is not asked for all of them while the others that told have nothing to do."""
+    monkeypatch.setattr("skerry.protocol.pulls.LARGE_CATALOGUE_CARDS", 2)
+    script = Scripted(peers=5)
+    first, second, *owners = script.peers
+    for peer in (first, second):
+        script.connect(peer, outbound=True)
+    heads = []
+    catalogues = {}
+    for owner in owners:
+        script.say(first, Records((script.charters(owner),), ()))
+        raw, catalogue = script.head(owner, [script.world.card(owner, slug) for slug in "abc"])
+        heads.append(raw)
+        catalogues[owner.key] = catalogue
+    effects = script.say(first, Records((), tuple(heads)))
+    assert [request.level for request in sent(effects, first, TreeRequest)] == [TOP_LEVEL]
+    effects = script.say(second, Records((), tuple(heads)))
+    (asked,) = sent(effects, second, TreeRequest)
+    assert asked.level == TOP_LEVEL
+    assert not sent(effects, first, TreeRequest)
+    begun = next(
+        catalogues[key] for key, held in script.state.heads().items() if held.head.hash == asked.head
+    )
+    answer = begun.answer(asked)
+    assert answer is not None
+    again = sent(script.say(second, answer), second, TreeRequest)
+    assert {request.head for request in again if request.level == TOP_LEVEL} == {head_hash(script, owners[2])}
