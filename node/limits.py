@@ -184,6 +184,14 @@ HANDLING_SECONDS_MAX: Final = 0.005
 """Events of the state machine that are handled one after the other before requests, sockets and timers have
 their turn: a search takes a dozen turns."""
 
+COLLECT_AFTER_OBJECTS: Final = 20_000
+"""Objects made and kept before the garbage collector looks at them: with Python's own 700 a tenth of the time
+in which a catalogue comes in went there, and found nothing."""
+
+CHECKPOINT_PAGES: Final = 4096
+"""Pages of SQLite's write-ahead log, 16 MiB, before they are written to their places: cards that come in
+change the same pages of an index again and again."""
+
 STORE_RETRY_SECONDS: Final = 2.0
 """Pause before writing to a full disk is tried again."""
 

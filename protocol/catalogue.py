@@ -20,6 +20,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -165,9 +166,9 @@ class Catalogue:
             As :meth:`update`.
         """
         catalogue = cls()
-        changes: dict[bytes, _Change] = {}
+        changes: defaultdict[bytes, _Change] = defaultdict(lambda: _Change([], []))
         for entry in entries:
-            changes.setdefault(entry.island, _Change([], [])).after.append((entry.id, entry.hash))
+            changes[entry.island].after.append((entry.id, entry.hash))
         catalogue._apply(changes)
         return catalogue
 
@@ -234,11 +235,11 @@ class Catalogue:
         old = {entry.id: entry for entry in found if entry is not None}
         if self.count + len(new) - len(old) > CATALOGUE_CARDS_MAX:
             raise RemoteProtocolError(Violation.TOO_LARGE, "too many cards", where="catalogue")
-        changes: dict[bytes, _Change] = {}
+        changes: defaultdict[bytes, _Change] = defaultdict(lambda: _Change([], []))
         for entry in old.values():
-            changes.setdefault(entry.island, _Change([], [])).before.append((entry.id, entry.hash))
+            changes[entry.island].before.append((entry.id, entry.hash))
         for entry in new.values():
-            changes.setdefault(entry.island, _Change([], [])).after.append((entry.id, entry.hash))
+            changes[entry.island].after.append((entry.id, entry.hash))
         self._apply(changes)
         return Undo(tuple(old.values()), tuple(card_id for card_id in new if card_id not in old))
 

@@ -112,6 +112,7 @@ class Conversation:
             context, self.owners, self.membership, self.broadcast, self.indexes[PUBLIC]
         )
         self.repair.record_of, self.repair.brought_news = self.whereabouts.of, self.membership.brought_news
+        self.repair.agrees = self.pulls.agrees
         self.walks: Walks = Walks(
             context, self.owners, self.membership, self.owners.verify_node, self.charters_changed
         )

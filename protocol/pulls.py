@@ -129,6 +129,13 @@ class Pulls:
             self._add_source(wanted, peer)
             self._drive(wanted)
 
+    def agrees(self, peer: bytes, scope: bytes) -> None:
+        """Note that a peer holds the wanted heads of a scope too, unless it said already that this is all."""
+        for wanted in list(self._wanted.values()):
+            if wanted.index.scope == scope and peer not in wanted.failed:
+                self._add_source(wanted, peer)
+                self._drive(wanted)
+
     def disconnected(self, peer: bytes) -> None:
         """Ask others for what was asked of a peer that is gone."""
         for wanted in list(self._wanted.values()):

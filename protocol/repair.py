@@ -66,6 +66,10 @@ def _no_record(key: bytes) -> None:
     del key
 
 
+def _nothing(peer: bytes, scope: bytes) -> None:
+    del peer, scope
+
+
 class Repair:
     """See the module's docstring."""
 
@@ -79,6 +83,8 @@ class Repair:
         """Where a node that publishes is reached: who asks for its head learns that too."""
         self.brought_news: Callable[[bytes], None] = _no_record
         """Told of a peer that knew more."""
+        self.agrees: Callable[[bytes, bytes], None] = _nothing
+        """Told of a peer that holds the same heads of a scope."""
         self._rounds: dict[tuple[bytes, bytes], Round] = {}
         """(scope, peer) -> round."""
         self._invited: dict[tuple[bytes, bytes], Invited] = {}
@@ -118,7 +124,10 @@ class Repair:
     def digest(self, peer: bytes, message: Digest) -> None:
         """Compare, and start a reconciliation when the sets differ."""
         index = self._index_of(peer, message.scope)
-        if index is None or message.fingerprint == index.set.digest():
+        if index is None:
+            return
+        if message.fingerprint == index.set.digest():
+            self.agrees(peer, message.scope)
             return
         self._send_ranges(peer, message.scope, 1, index.set.opening())
 
@@ -137,6 +146,8 @@ class Repair:
         self._context.peers[peer].owe(_work(differences.answer))
         self._send_ranges(peer, message.scope, message.leg + 1, differences.answer)
         self._want(peer, message.scope, differences.wanted)
+        if message.leg == 1 and not differences.answer and not differences.wanted:
+            self.agrees(peer, message.scope)
 
     def request(self, peer: bytes, scope: bytes, key: bytes) -> None:
         """Ask a peer for the newest head of one node key, with the charters that it needs."""

@@ -26,6 +26,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from skerry.errors import StorageError
 from skerry.node.limits import (
+    CHECKPOINT_PAGES,
     DATABASE_CACHE_KIB,
     FACTS_PORTION,
     WORDS_PAUSE_SECONDS,
@@ -332,6 +333,7 @@ def _prepare(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
     cursor.execute(f"PRAGMA cache_size=-{DATABASE_CACHE_KIB}")
+    cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
     cursor.close()
 
 

@@ -8,7 +8,7 @@ from skerry.protocol.effects import Effect
 from skerry.protocol.exchange import IHave
 from skerry.protocol.head import head_id
 from skerry.protocol.limits import PULLS_MAX
-from skerry.protocol.messages import Missing, News, Records, TreeRequest
+from skerry.protocol.messages import Digest, Missing, News, Records, TreeRequest
 from skerry.protocol.tree import TOP_LEVEL
 from tests.protocol.scripted import Scripted, sent
 from tests.sim.network import Node
@@ -106,3 +106,20 @@ def test_large_catalogues_are_begun_one_at_a_time_with_each_peer(monkeypatch: py
     assert answer is not None
     again = sent(script.say(second, answer), second, TreeRequest)
     assert {request.head for request in again if request.level == TOP_LEVEL} == {head_hash(script, owners[2])}
+
+
+def test_who_is_found_to_hold_the_same_heads_is_asked_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that never told of a head, since this node knew it by then, has its catalogue all the same."""
+    monkeypatch.setattr("skerry.protocol.pulls.LARGE_CATALOGUE_CARDS", 2)
+    script = Scripted(peers=4)
+    teller, other, *owners = script.peers
+    for peer in (teller, other):
+        script.connect(peer, outbound=True)
+    script.say(teller, Records(tuple(script.charters(owner) for owner in owners), ()))
+    heads = [script.head(owner, [script.world.card(owner, slug) for slug in "ab"])[0] for owner in owners]
+    effects = script.say(teller, Records((), tuple(heads)))
+    index = script.state._parts.indexes[b""]
+    effects += script.say(other, Digest(b"", len(index.set), index.set.digest()))
+    asked = [[request.head for request in sent(effects, peer, TreeRequest)] for peer in (teller, other)]
+    assert [len(heads) for heads in asked] == [1, 1]
+    assert asked[0] != asked[1]
