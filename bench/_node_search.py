@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import statistics
 import sys
 import tempfile
@@ -32,12 +31,8 @@ CARDS = "SKERRY_BENCH_CARDS"
 """Environment variable that sets another number of cards, for one who works on these figures."""
 OWNERS = 5
 OWNER_CARDS = 60
-OWNER_SPECIFICATIONS_MAX = 500
 IDLE_SECONDS = 3.0
-JOIN_SECONDS_MAX = 300.0
 SKETCHES_SECONDS_MAX = 600.0
-REST_CPU_SECONDS = 0.1
-"""What five nodes at rest may use together in a second."""
 
 
 def rows(options: argparse.Namespace) -> list[Row]:
@@ -47,8 +42,7 @@ def rows(options: argparse.Namespace) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="skerry-bench-") as name:
         folder = Path(name)
         made = [_idle(folder), *_large(folder, rng, cards)]
-        joined = int(os.environ.get(CARDS) or (5_000 if options.quick else 100_000))
-        return [*made, _five_owners(folder, rng), *_cold_join(folder, rng, min(joined, 100_000))]
+        return [*made, _five_owners(folder, rng)]
 
 
 def _idle(folder: Path) -> Row:
@@ -75,11 +69,11 @@ def _large(folder: Path, rng: np.random.Generator, cards: int) -> list[Row]:
         _wait_for_sketches(node, asked[0])
         node.stop()
         seconds = _start(node)
-        start_cpu = _cpu_seconds(node)
+        start_cpu = cpu_seconds(node)
         first = _search_seconds(node, asked[0])
-        spent = _cpu_seconds(node)
+        spent = cpu_seconds(node)
         times = [_search_seconds(node, one) for one in asked[1:]]
-        cpu = (_cpu_seconds(node) - spent) / QUERIES
+        cpu = (cpu_seconds(node) - spent) / QUERIES
         words = [_words_seconds(node, text) for text in ("kidney traffic", "kidnye trafic")]
         note = f"first {1000 * first:.0f} ms, {1000 * cpu:.0f} CPU ms each"
         return [
@@ -134,92 +128,6 @@ def _five_owners(folder: Path, rng: np.random.Generator) -> Row:
             node.kill()
 
 
-def _cold_join(folder: Path, rng: np.random.Generator, cards: int) -> list[Row]:
-    """Measure how long an empty node takes, from its process on, to answer and to hold what five nodes hold.
-
-    Those five are a network at rest: each holds the cards of all, so that nobody but the empty node has to
-    fetch, all are connected and agree, and each has answered a search. Cold is who joins.
-
-    The first answer counts when it holds hits: each was compared exactly, and its coverage says how many
-    cards it rests on.
-    """
-    owners = [NodeProcess(folder / f"whole-{at}", f"Whole {at}") for at in range(OWNERS)]
-    joining = NodeProcess(folder / "joining", "Joining")
-    joining.init()
-    market = Market(rng)
-    asked = market.rkme().to_bytes()
-    try:
-        _write_network(owners, market, cards)
-        for at, owner in enumerate(owners):
-            owner.start(bootstrap=(owners[0].bootstrap,) if at else ())
-        _wait_for_rest(owners, asked, cards)
-        bootstrap, spent = tuple(owner.bootstrap for owner in owners), sum(map(_cpu_seconds, owners))
-        begun = time.perf_counter()
-        joining.start(bootstrap=bootstrap)
-        first, held = None, 0
-        while held < cards:
-            if first is None and joining.search(requirement=asked, timeout_seconds=2.0).hits:
-                first = time.perf_counter() - begun
-                first_cpu = _cpu_seconds(joining)
-            held = joining.status().cards
-            if time.perf_counter() - begun > JOIN_SECONDS_MAX:
-                raise RuntimeError(f"{held} of {cards} cards after {JOIN_SECONDS_MAX} s")
-            time.sleep(0.05)
-        whole, joining_cpu = time.perf_counter() - begun, _cpu_seconds(joining)
-        owners_cpu = sum(map(_cpu_seconds, owners)) - spent
-        params = {"cards": cards, "owners": OWNERS, "owners_at": "rest"}
-        note = f"CPU s: {joining_cpu:.1f} of the joining node, {owners_cpu:.1f} of the owners meanwhile"
-        name = "cold_join_100k_seconds" if cards == 100_000 else "cold_join_seconds"
-        first_note = f"{first_cpu:.1f} CPU s of the joining node"
-        return [
-            Row("cold_join_first_search_seconds", first, "s", params, goal="<= 3", note=first_note),
-            Row(name, whole, "s", params, goal="<= 20", note=note),
-        ]
-    finally:
-        for node in (*owners, joining):
-            node.kill()
-
-
-def _wait_for_rest(owners: Sequence[NodeProcess], asked: bytes, cards: int) -> None:
-    """Wait until all nodes are connected, hold all cards, agree, have answered a search, and idle."""
-    deadline = time.monotonic() + SKETCHES_SECONDS_MAX
-    while True:
-        found = [owner.status() for owner in owners]
-        agree = len({status.digest for status in found}) == 1
-        whole = all(status.cards == cards for status in found)
-        met = all(status.peers_connected >= len(owners) - 1 for status in found)
-        if agree and whole and met:
-            break
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"the owners do not come to rest: {found}")
-        time.sleep(0.1)
-    for owner in owners:
-        while not owner.search(requirement=asked, timeout_seconds=60.0).hits:
-            time.sleep(0.1)
-    spent = -1.0
-    while (now := sum(map(_cpu_seconds, owners))) - spent > REST_CPU_SECONDS:
-        spent = now
-        time.sleep(1.0)
-
-
-def _write_network(owners: Sequence[NodeProcess], market: Market, cards: int) -> None:
-    """Write the folders of nodes that hold the cards of all of them."""
-    keyrings = [initialise(Folder(owner.folder), owner.name) for owner in owners]
-    first, *others = (Folder(owner.folder) for owner in owners)
-    count = cards // len(owners)
-    templates = [market.template() for _ in range(OWNER_SPECIFICATIONS_MAX)]
-    store = Store(first.database)
-    for at, (owner, keyring) in enumerate(zip(owners, keyrings, strict=True)):
-        numbers = range(at * count, (at + 1) * count)
-        write_blobs(Folder(owner.folder).blobs, (template.blob_of(0) for template in templates))
-        raws = tuple(cards_of(templates, keyring.owner, numbers, shared=True))
-        store.write_now(catalogue_of(keyring, raws))
-    store.take_in_all_words()
-    store.close()
-    for other in others:
-        shutil.copyfile(first.database, other.database)
-
-
 def _write_owner(owner: NodeProcess, templates: Sequence[Template], numbers: range) -> None:
     folder = Folder(owner.folder)
     keyring = initialise(folder, owner.name)
@@ -264,7 +172,7 @@ def _resident_mb(node: NodeProcess) -> float:
     return int(kib) / 1024
 
 
-def _cpu_seconds(node: NodeProcess) -> float:
+def cpu_seconds(node: NodeProcess) -> float:
     assert node.process is not None
     fields = Path(f"/proc/{node.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
