@@ -66,7 +66,7 @@ class NodeView:
             version=skerry.__version__,
             bootstrap=self._bootstrap,
             started=self._started,
-            learnwares=len(self._own()),
+            learnwares=self._index.count_held_by(self._own_places()),
             cards=cards,
             owners=owners,
             peers_connected=len(self._transport.connections),
@@ -133,10 +133,12 @@ class NodeView:
         )
 
     def _own(self) -> list[Entry]:
+        own = {entry.hash: entry for place in self._own_places() for entry in self._index.held_by(place)}
+        return sorted(own.values(), key=lambda entry: entry.card.slug)
+
+    def _own_places(self) -> list[tuple[bytes, bytes]]:
         key = self._keyring.signer.public_key
-        scopes = sorted({scope for scope, node in self._directory.heads if node == key})
-        own = {entry.hash: entry for scope in scopes for entry in self._index.held_by((scope, key))}.values()
-        return sorted(own, key=lambda entry: entry.card.slug)
+        return sorted((scope, node) for scope, node in self._directory.heads if node == key)
 
     def _others(self) -> set[bytes]:
         known = self._directory.nodes.keys() | self._transport.connections.keys()

@@ -186,12 +186,19 @@ class CardIndex:
 
     def held_by(self, place: Place) -> list[Entry]:
         """Return the newest versions that a catalogue holds."""
+        return self.entries(self._rows_held_by(place))
+
+    def count_held_by(self, places: Iterable[Place]) -> int:
+        """Return how many learnwares some catalogues hold together."""
+        return len({row for place in places for row in self._rows_held_by(place)})
+
+    def _rows_held_by(self, place: Place) -> list[int]:
         number = self._place_numbers.get(place)
         if number is None:
             return []
         mask = self.shown() & (self.columns["place"] == number)
         also = [row for row, numbers in self._also_in.items() if number in numbers and self._newest[row]]
-        return self.entries([*np.flatnonzero(mask).tolist(), *also])
+        return [*np.flatnonzero(mask).tolist(), *also]
 
     def count(self) -> tuple[int, int]:
         """Return how many learnwares are shown, and of how many owners."""

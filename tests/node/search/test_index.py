@@ -102,6 +102,7 @@ def test_the_index_equals_a_plain_model_and_itself_after_a_restart(
         for place in PLACES:
             held = {entry.hash for entry in one.held_by(place)}
             assert held == {card_hash(raw) for raw in newest.values() if place in model[card_hash(raw)]}
+            assert one.count_held_by([place, place]) == len(held)
     assert index.drop(PLACES[0]).keys() == again.drop(PLACES[0]).keys()
     store.close()
 
