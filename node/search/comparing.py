@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from skerry.errors import SpecificationError
@@ -31,6 +32,38 @@ if TYPE_CHECKING:
     from skerry.protocol.card import Card
     from skerry.spec import Mix, Rkme, Scale
     from skerry.spec.bridging import Sharing
+    from skerry.spec.sketch import Sketch
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A requirement and what follows from it, computed in the thread that wants it first."""
+
+    requirement: Rkme
+
+    @classmethod
+    def read(cls, blob: bytes) -> Asking:
+        """Return what was asked for; raises a SpecificationError when that is no specification."""
+        from skerry.spec import Rkme
+
+        return cls(Rkme.from_bytes(blob))
+
+    @cached_property
+    def scale(self) -> Scale:
+        """Return the metric that the requirement sets."""
+        from skerry.spec import Scale
+
+        return Scale.of(self.requirement)
+
+    def sketched(self, sharing: Sharing | None) -> tuple[Sketch, Scale]:
+        """Return sketch and metric, on an island that shares something those of what is shared."""
+        from skerry.spec import Scale
+        from skerry.spec.sketch import sketch_of
+
+        if sharing is None:
+            return sketch_of(self.requirement), self.scale
+        shared = sharing.from_here(self.requirement)
+        return sketch_of(shared), Scale.of(shared)
 
 
 @dataclass(frozen=True)
@@ -113,15 +146,12 @@ class KnownCards:
 
 
 def compare(
-    requirement: Rkme, candidates: Sequence[Candidate], known: Mapping[bytes, Known], request: SearchRequest
+    asking: Asking, candidates: Sequence[Candidate], known: Mapping[bytes, Known], request: SearchRequest
 ) -> Compared:
     """Rank and mix those candidates of which something is known, by card hash."""
-    from skerry.spec import Scale
-
     there = [(candidate, known[candidate.hash].rkme) for candidate in candidates if candidate.hash in known]
-    scale = Scale.of(requirement)
-    compared = Compared(_measure(requirement, scale, there))
-    _mix(requirement, scale, compared, request)
+    compared = Compared(_measure(asking, there))
+    _mix(asking, compared, request)
     return compared
 
 
@@ -167,22 +197,23 @@ def _follow(cards: Sequence[Card], rkmes: Sequence[Rkme]) -> list[bool]:
     return follows
 
 
-def _measure(requirement: Rkme, scale: Scale, honest: Sequence[tuple[Candidate, Rkme]]) -> list[Measured]:
+def _measure(asking: Asking, honest: Sequence[tuple[Candidate, Rkme]]) -> list[Measured]:
     """Return the candidates with their distances: those compared on all columns first, then by distance."""
     from skerry.spec import Scale
     from skerry.spec.ranking import rank
 
     groups: defaultdict[tuple[int, ...], list[tuple[Candidate, Rkme]]] = defaultdict(list)
+    requirement = asking.requirement
     whole = tuple(range(requirement.dimension))
     for candidate, rkme in honest:
         groups[candidate.sharing.here if candidate.sharing is not None else whole].append((candidate, rkme))
     measured: list[Measured] = []
     for here, members in groups.items():
-        asking, within = requirement, scale
+        asked, scale = requirement, asking.scale
         if here != whole and members[0][0].sharing is not None:
-            asking = members[0][0].sharing.from_here(requirement)
-            within = Scale.of(asking)
-        ranking = rank(asking, [_aligned(candidate, rkme) for candidate, rkme in members], scale=within)
+            asked = members[0][0].sharing.from_here(requirement)
+            scale = Scale.of(asked)
+        ranking = rank(asked, [_aligned(candidate, rkme) for candidate, rkme in members], scale=scale)
         for at, mmd2, cosine in zip(ranking.indices, ranking.mmd2, ranking.cosines, strict=True):
             candidate, rkme = members[at]
             measured.append(Measured(candidate, rkme, float(mmd2), max(0.0, float(cosine))))
@@ -199,7 +230,7 @@ def _lacks(candidate: Candidate) -> bool:
     return sharing is not None and len(sharing.here) < sharing.columns_here
 
 
-def _mix(requirement: Rkme, scale: Scale, compared: Compared, request: SearchRequest) -> None:
+def _mix(asking: Asking, compared: Compared, request: SearchRequest) -> None:
     """Choose the mix from the nearest that may be in one."""
     from skerry.spec import mix
 
@@ -210,9 +241,8 @@ def _mix(requirement: Rkme, scale: Scale, compared: Compared, request: SearchReq
     ][:MIX_CANDIDATES_MAX]
     size = min(request.mix_size, MIX_MEMBERS_MAX)
     if compared.mixable and size:
-        compared.mix = mix(
-            requirement, [compared.nearest[at].rkme for at in compared.mixable], size, scale=scale
-        )
+        rkmes = [compared.nearest[at].rkme for at in compared.mixable]
+        compared.mix = mix(asking.requirement, rkmes, size, scale=asking.scale)
 
 
 def _bytes_of(rkme: Rkme) -> int:

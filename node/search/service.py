@@ -12,6 +12,8 @@ Rules of this file:
 2. A disputed card is shown and marked, and never recommended.
 3. The requirement stays in this process.
 4. A searcher elsewhere sends a sketch, and gets the nearest by it to compare by himself.
+5. A search visits threads as seldom as it can: each time it waits for a turn of the event loop, which readers
+   of blobs share, and for the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -46,7 +48,17 @@ from skerry.protocol.card import CARD, card_hash
 from skerry.spec.limits import MIX_MEMBERS_MAX
 
 from .columns import code
-from .comparing import Candidate, Compared, Known, KnownCards, Measured, compare, honest_rkme, honest_rkmes
+from .comparing import (
+    Asking,
+    Candidate,
+    Compared,
+    Known,
+    KnownCards,
+    Measured,
+    compare,
+    honest_rkme,
+    honest_rkmes,
+)
 from .filters import newest_first, passing, with_words
 from .index import Entry
 from .islands import Islands
@@ -61,7 +73,7 @@ if TYPE_CHECKING:
     from skerry.node.transfer.fetching import SpecificationCache
     from skerry.node.view import NodeView
     from skerry.protocol.effects import SketchReported
-    from skerry.spec import Rkme, Scale
+    from skerry.spec import Rkme
     from skerry.spec.bridging import Sharing
     from skerry.spec.sketch import Sketch
 
@@ -172,13 +184,14 @@ class SearchService:
 
     async def _search_by_data(self, request: SearchRequest, mask: Mask) -> SearchAnswer:
         start, seconds = time.monotonic(), min(request.timeout_seconds, SEARCH_SECONDS_MAX)
-        requirement = await asyncio.to_thread(_decode_requirement, request.requirement)
+        asking = await asyncio.to_thread(Asking.read, request.requirement)
+        requirement = asking.requirement
         live = self._index.islands_in(mask)
         await self._learn(requirement, live, start + ISLANDS_SECONDS_SHARE * seconds)
         others = self._islands.comparable(requirement.island, live)
-        candidates = await self._candidates(requirement, mask, others)
+        candidates = await self._candidates(asking, mask, others)
         known, missing = await self._know(candidates, start + seconds)
-        compared, shown = await self._compare(requirement, candidates, known, request)
+        compared, shown = await self._compare(asking, candidates, known, request)
         hits, mix = self._hits(compared, shown, requirement, request)
         searched = [requirement.island.id, *(other.island for other in others)]
         coverage = self._coverage(
@@ -199,23 +212,23 @@ class SearchService:
         rows = np.flatnonzero(among).tolist()
         candidates = len(rows)
         if candidates > count:
-            hashes = await self._sketches.nearest(wanted, Scale.of_sketch(wanted), island, count, among)
+            asked = wanted, Scale.of_sketch(wanted)
+            hashes = await self._sketches.nearest(lambda: asked, island, count, among)
             rows = [row for row in self._index.rows_of(hashes).tolist() if row >= 0]
         hits = [self._hit(entry) for entry in self._index.entries(rows)]
         return SearchAnswer(hits, None, self._coverage(candidates))
 
     # Candidates.
 
-    async def _candidates(
-        self, requirement: Rkme, mask: Mask, others: Sequence[Comparable]
-    ) -> list[Candidate]:
+    async def _candidates(self, asking: Asking, mask: Mask, others: Sequence[Comparable]) -> list[Candidate]:
         """Return what is worth an exact comparison: of the own island, then of those that share most."""
-        candidates = await self._nearest(requirement, mask, requirement.island.id, None, SEARCH_CANDIDATES)
+        own = asking.requirement.island.id
+        candidates = await self._nearest(asking, mask, own, None, SEARCH_CANDIDATES)
         left = SEARCH_SHARED
         for island, sharing in others:
             if left <= 0:
                 break
-            found = await self._nearest(requirement, mask, island, sharing, left)
+            found = await self._nearest(asking, mask, island, sharing, left)
             candidates += found
             left -= len(found)
         disputed = self._index.disputed_among(candidate.row for candidate in candidates)
@@ -225,7 +238,7 @@ class SearchService:
         ]
 
     async def _nearest(
-        self, requirement: Rkme, mask: Mask, island: bytes, sharing: Sharing | None, count: int
+        self, asking: Asking, mask: Mask, island: bytes, sharing: Sharing | None, count: int
     ) -> list[Candidate]:
         """Return the most promising cards of one island; all when they are few."""
         among = mask & self._on_island(island, mask)
@@ -233,12 +246,9 @@ class SearchService:
             rows = np.flatnonzero(among)
             hashes = self._index.hashes(rows)
         else:
-            asking = requirement if sharing is None else sharing.from_here(requirement)
-            scale, wanted = await asyncio.to_thread(_scale_and_sketch, asking)
-            if sharing is None:
-                hashes = await self._sketches.nearest(wanted, scale, island, count, among)
-            else:
-                hashes = await self._sketches.nearest_shared(wanted, scale, island, sharing, count, among)
+            hashes = await self._sketches.nearest(
+                lambda: asking.sketched(sharing), island, count, among, sharing
+            )
             rows = self._index.rows_of(hashes)
         pairs = zip(rows.tolist(), hashes, strict=True)
         return [Candidate(row, digest, sharing) for row, digest in pairs if row >= 0]
@@ -291,7 +301,7 @@ class SearchService:
 
     async def _compare(
         self,
-        requirement: Rkme,
+        asking: Asking,
         candidates: Sequence[Candidate],
         known: Mapping[bytes, Known],
         request: SearchRequest,
@@ -302,7 +312,7 @@ class SearchService:
         """
         left = candidates
         while True:
-            compared = await asyncio.to_thread(compare, requirement, left, known, request)
+            compared = await asyncio.to_thread(compare, asking, left, known, request)
             wanted = compared.shown(request.k)
             entries = self._index.entries(compared.nearest[at].candidate.row for at in wanted)
             by_hash = {entry.hash: entry for entry in entries}
@@ -430,19 +440,6 @@ def _validate(request: SearchRequest) -> None:
                 why=f"{value} is not between {low} and {high}",
                 code="E-API-SEARCH",
             )
-
-
-def _scale_and_sketch(asking: Rkme) -> tuple[Scale, Sketch]:
-    from skerry.spec import Scale
-    from skerry.spec.sketch import sketch_of
-
-    return Scale.of(asking), sketch_of(asking)
-
-
-def _decode_requirement(blob: bytes) -> Rkme:
-    from skerry.spec import Rkme
-
-    return Rkme.from_bytes(blob)
 
 
 def _decode_sketch(sketch: SketchView) -> tuple[Sketch, bytes]:

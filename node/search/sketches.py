@@ -79,29 +79,35 @@ class Sketches:
         self._thread.submit(self._mend, hashes, live, read)
 
     async def nearest(
-        self, requirement: Sketch, scale: Scale, island: bytes, count: int, among: Mask
+        self,
+        asked: Callable[[], tuple[Sketch, Scale]],
+        island: bytes,
+        count: int,
+        among: Mask,
+        sharing: Sharing | None = None,
     ) -> list[bytes]:
-        """Return the hashes of the most promising cards, best first; see ``SketchIndex.search``."""
-        return await self._run(
-            lambda index: index.search(requirement, scale, island, count=count, among=among)
-        )
+        """Return the hashes of the most promising cards, best first; see ``SketchIndex.search``.
 
-    async def nearest_shared(
-        self, requirement: Sketch, scale: Scale, island: bytes, sharing: Sharing, count: int, among: Mask
-    ) -> list[bytes]:
-        """Return the same for an island that shares columns; see ``SketchIndex.search_shared``."""
-        return await self._run(
-            lambda index: index.search_shared(requirement, scale, island, sharing, count=count, among=among)
-        )
+        Parameters
+        ----------
+        asked
+            Returns the requirement's sketch and metric; called in the thread of the sketches.
+        sharing
+            What an island that is not the requirement's shares with it; see ``SketchIndex.search_shared``.
+        """
+
+        def search() -> list[bytes]:
+            index, (sketch, scale) = self._opened(), asked()
+            if sharing is None:
+                return index.search(sketch, scale, island, count=count, among=among)
+            return index.search_shared(sketch, scale, island, sharing, count=count, among=among)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, search)
 
     def close(self) -> None:
         """Finish what was submitted, and have it on the disk."""
         self._thread.submit(self._end)
         self._thread.shutdown(wait=True)
-
-    async def _run(self, search: Callable[[SketchIndex], list[bytes]]) -> list[bytes]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, lambda: search(self._opened()))
 
     def _end(self) -> None:
         if self._index is not None and self._file is not None:

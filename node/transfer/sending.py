@@ -77,6 +77,8 @@ async def _send_by_hand(
             break
         async with asyncio.timeout(BLOB_WRITE_SECONDS_MAX):
             await response.write(chunk)
+        # A socket that takes all at once never makes us wait, and one fast reader would hold up everybody.
+        await asyncio.sleep(0)
         start += len(chunk)
     return start - first
 

@@ -22,7 +22,7 @@ ALL = np.ones(10, np.bool_)
 
 
 async def nearest(sketches: Sketches, rkme: Rkme, among: np.ndarray = ALL) -> list[bytes]:
-    return await sketches.nearest(sketch_of(rkme), Scale.of(rkme), rkme.island.id, 5, among)
+    return await sketches.nearest(lambda: (sketch_of(rkme), Scale.of(rkme)), rkme.island.id, 5, among)
 
 
 async def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:

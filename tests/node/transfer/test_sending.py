@@ -12,7 +12,9 @@ import aiohttp
 import pytest
 import uvloop
 
-from skerry.node.transfer import kernel
+from skerry.node.limits import BLOB_CHUNK_BYTES
+from skerry.node.transfer import kernel, sending
+from skerry.node.transfer.pace import UNLIMITED
 
 from .plain import SIZE, Blob, make_blob, plain, read
 
@@ -59,6 +61,33 @@ async def test_a_file_that_is_cut_short_ends_the_connection(blob: Blob) -> None:
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.read()
     assert served == [] or served[-1] < SIZE
+
+
+class Greedy:
+    """Stands for a connection that takes whatever comes without making anybody wait."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    async def write(self, chunk: bytes) -> None:
+        self.taken += len(chunk)
+
+
+async def test_a_reader_that_takes_all_at_once_leaves_turns_to_others(blob: Blob) -> None:
+    store, root, _ = blob
+    greedy, turns = Greedy(), list[int]()
+
+    async def other() -> None:
+        while True:
+            turns.append(greedy.taken)
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other())
+    with store.path(root).open("rb") as file:
+        await sending._send_by_hand(greedy, file, 0, SIZE, UNLIMITED)  # type: ignore[arg-type]
+    beside.cancel()
+    assert greedy.taken == SIZE
+    assert len(set(turns)) > SIZE // BLOB_CHUNK_BYTES // 2
 
 
 async def test_the_limit_holds_for_all_readers_together(blob: Blob) -> None:
