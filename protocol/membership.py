@@ -519,22 +519,30 @@ class Membership:
             self._context.send(key, Offer(tuple(ids), wants_offer, more=self._large))
 
     def _make_room(self) -> None:
-        """Forget nodes while there are too many: such as did not answer first, companions last."""
-        peers = self._context.peers
+        """Forget nodes while there are too many."""
+        kept = {*self._context.peers, *self._dialling.anchors}
         while len(self.known) > NODES_KNOWN_MAX:
-            kept = {*peers, *self._dialling.anchors}
-            spare = [key for key in self.known if key not in kept]
-            if not spare:
+            gone = self._spare(kept)
+            if gone is None:
                 return
-            spare = self.view.crowding(spare) or spare
-            pauses = self._dialling.pauses
-            pool = spare
-            if not pauses.keys().isdisjoint(spare):
-                pool = [key for key in spare if key in pauses]
-            start = self._context.rng.randrange(len(pool))
-            turned = (pool[start - step] for step in range(len(pool)))
-            strangers = (key for key in turned if not self.is_companion(self.known[key].record.value.owner))
-            self._forget(next(strangers, spare[start % len(spare)]))
+            self._forget(gone)
+
+    def _spare(self, kept: Collection[bytes]) -> bytes | None:
+        """Return a node to be forgotten: one that did not answer first, a companion last."""
+        everybody = list(self.known)
+        pool = [key for key in self.view.crowding(everybody) if key not in kept] or everybody
+        pauses = self._dialling.pauses
+        # Most often nobody is left in peace: then the pool is not looked through.
+        if any(key in self.known for key in pauses):
+            pool = [key for key in pool if key in pauses and key not in kept] or pool
+        start = self._context.rng.randrange(len(pool))
+        turned = (key for step in range(len(pool)) if (key := pool[start - step]) not in kept)
+        companion = None
+        for key in turned:
+            if not self.is_companion(self.known[key].record.value.owner):
+                return key
+            companion = companion or key
+        return companion
 
     def recheck(self, owner: bytes) -> None:
         """Forget the records of an owner's keys that its charters no longer let serve."""
