@@ -3,8 +3,10 @@
 Theory of operation, after Plumtree (Leitão, Pereira, Rodrigues, 2007). Each scope has one tree. New links are
 *eager*: news is pushed over them. Who gets news that it has already asks the sender to prune: the link
 becomes *lazy*, and only names of heads go over it, collected for ``LAZY_SECONDS``. Who hears of a head that
-does not come by itself within two round trips grafts: asks for it and makes the link eager again. So the
-eager links become a spanning tree, and the lazy ones mend it.
+does not come by itself within a round trip grafts: asks for it and makes the link eager again. So the eager
+links become a spanning tree, and the lazy ones mend it. Who is left without an eager link asks the nearest
+peer to push at once: half of a tree's nodes are leaves, and each would miss the next news for as long as a
+graft takes.
 
 In a tree nothing comes twice, so one duplicate proves a cycle, and any one link of it may go. But where
 several heads are under way at a time, each may have another link of the same cycle pruned, and the tree falls
@@ -26,6 +28,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from .context import Context
 from .events import TimerKind
@@ -93,12 +96,27 @@ class Broadcast:
 
     def disconnected(self, peer: bytes) -> None:
         """Forget the link."""
-        for place in [place for place in self._branches if place[1] == peer]:
-            del self._branches[place]
+        for scope in [of for of, other in self._branches if other == peer]:
+            self.left(peer, scope)
 
     def left(self, peer: bytes, scope: bytes) -> None:
         """Forget a link in one tree."""
-        self._branches.pop((scope, peer), None)
+        if self._branches.pop((scope, peer), None) is not None:
+            self._regrow(scope)
+
+    def _regrow(self, scope: bytes) -> None:
+        """Where no link is eager any more, have the nearest peer push: nothing else would come by itself."""
+        peers = self._context.peers
+        near: list[tuple[float, bytes, Branch]] = []
+        for (of, key), branch in self._branches.items():
+            if of == scope and key not in self.visits and key in peers and not peers[key].closing:
+                if branch.eager:
+                    return
+                near.append((peers[key].shortest, key, branch))
+        if near:
+            _, nearest, branch = min(near, key=lambda item: item[:2])
+            branch.eager = True
+            self._context.send(nearest, Graft(scope, b""))
 
     def eager_peers(self, scope: bytes) -> list[bytes]:
         """Return the peers that news of a scope is pushed to."""
@@ -186,6 +204,7 @@ class Broadcast:
         branch = self._branches.get((message.scope, peer))
         if branch is not None:
             branch.eager = False
+            self._regrow(message.scope)
 
     def heard(self, peer: bytes, scope: bytes, heads: Sequence[bytes]) -> None:
         """Note heads that a peer has: they need not be announced to it."""
@@ -205,8 +224,8 @@ class Broadcast:
             return
         for head in map(head_id, heads):
             if head not in self._announced:
-                round_trip = source.round_trip or 0.0
-                seconds = min(max(2 * round_trip, GRAFT_SECONDS_MIN), GRAFT_SECONDS_MAX)
+                round_trip = source.shortest if source.shortest < inf else 0.0
+                seconds = min(max(round_trip, GRAFT_SECONDS_MIN), GRAFT_SECONDS_MAX)
                 self._context.timer(TimerKind.GRAFT, seconds * self._context.stretch, head)
             places = self._announced.setdefault(head, [])
             if (scope, peer) not in places:
@@ -236,6 +255,8 @@ class Broadcast:
         if branch is not None:
             branch.eager = True
             branch.duplicates = 0
+        if not message.head:
+            return True
         stored = self._pushed.get((message.scope, head_id(message.head)))
         if stored is None:
             return False

@@ -91,10 +91,10 @@ class IHave(Struct, frozen=True, tag_field="type", tag="ihave"):
 
 
 class Graft(Struct, frozen=True, tag_field="type", tag="graft"):
-    """Asks for an announced head, and to push from now on."""
+    """Asks for an announced head, and to push from now on; without a head only the latter."""
 
     scope: HashOrNone
-    head: HeadId
+    head: HashOrNone
 
 
 class Prune(Struct, frozen=True, tag_field="type", tag="prune"):

@@ -47,6 +47,8 @@ class Peer:
     addresses: tuple[str, ...] = ()
     round_trip: float | None = None
     """Smoothed, in seconds; None before the first answer."""
+    shortest: float = inf
+    """The shortest round trip (seconds): others hold what the peer had to do first, or its own waiting."""
     heard: float = 0.0
     """When the last frame came, monotonic seconds."""
     promises: dict[PromiseKey, tuple[float, float]] = field(default_factory=dict)
@@ -83,6 +85,7 @@ class Peer:
         if asked is None:
             return False
         sample = now - asked[0]
+        self.shortest = min(self.shortest, sample)
         self.round_trip = sample if self.round_trip is None else 0.875 * self.round_trip + 0.125 * sample
         return True
 

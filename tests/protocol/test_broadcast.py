@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from skerry.protocol.effects import Effect, Send, SetTimer
 from skerry.protocol.envelope import open_envelope
-from skerry.protocol.events import Event, TimerKind
+from skerry.protocol.events import Disconnected, Event, TimerKind
 from skerry.protocol.exchange import Full, Graft, IHave, Neighbour, Prune
 from skerry.protocol.limits import (
     BUSY_SECONDS,
@@ -88,6 +88,28 @@ def test_a_link_is_pruned_after_several_duplicates_while_several_heads_are_under
     effects = script.say(source, message) + script.wait(0.5)
     assert not sent(effects, copier, News)
     assert sent(effects, copier, IHave) == [IHave(b"", (head[:8],))]
+
+
+def test_who_has_no_eager_link_left_asks_a_peer_to_push_from_now_on() -> None:
+    script = ready()
+    first, second, third = script.peers
+    for peer in (second, third):
+        assert not sent(script.say(peer, Prune(b"")), first, Graft)
+    effects = script.happen(Disconnected(first.key))
+    grafts = [peer for peer in (second, third) if sent(effects, peer, Graft) == [Graft(b"", b"")]]
+    assert len(grafts) == 1
+    message, _ = news(script, first, 1)
+    other = second if grafts == [third] else third
+    assert sent(script.say(other, message), grafts[0], News) == [message]
+
+
+def test_a_graft_without_a_head_is_answered_by_pushes_alone() -> None:
+    script = ready()
+    source, grafting, _ = script.peers
+    script.say(grafting, Prune(b""))
+    assert not [effect for effect in script.say(grafting, Graft(b"", b"")) if isinstance(effect, Send)]
+    message, _ = news(script, source, 1)
+    assert sent(script.say(source, message), grafting, News) == [message]
 
 
 def test_a_head_that_was_announced_and_does_not_come_is_asked_for() -> None:
