@@ -26,8 +26,8 @@ JOINS_PER_SECOND = 25.0
 BOOTSTRAPS = 20
 QUIET_SECONDS = 120.0
 """Between the last join and the first publication."""
-SETTLING_SECONDS = 10.0
-"""After the first publications of a joined network."""
+SETTLING_SECONDS = 2.0
+"""After each of the first publications of a joined network: a tree is not shaped by a burst of them."""
 WOKEN_QUIET_SECONDS = 45.0
 """Between the start and the first publication: links are complete after some seconds, and everybody has
 compared its heads with a peer."""
@@ -49,7 +49,7 @@ def joined(seed: int, size: int) -> World:
     world.network.run(seconds + QUIET_SECONDS)
     for node in publishers(world):
         world.publish(node, ["before"])
-    world.network.run(world.network.now + SETTLING_SECONDS)
+        world.network.run(world.network.now + SETTLING_SECONDS)
     return world
 
 

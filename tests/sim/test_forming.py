@@ -32,7 +32,7 @@ def test_woken_and_joined_networks_give_like_figures() -> None:
     for world in (one, other):
         assert len(connected_to(world, world.nodes[0])) == SIZE
         assert world.agree()
-    assert links_woken == pytest.approx(links, rel=0.1)
+    assert links_woken == pytest.approx(links, rel=0.15)
     assert by_waking.bytes_each == pytest.approx(by_joining.bytes_each, rel=0.05)
     assert by_waking.copies == pytest.approx(by_joining.copies, abs=0.04)
     # Who joined early has the most links; a small network is shorter or longer for it, from seed to seed.
