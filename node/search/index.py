@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -64,6 +65,22 @@ class Standing:
     """The codes of all islands, ascending."""
     island_of: Rows
     """By row, the position of its island among these."""
+
+    @cached_property
+    def shown_by_island(self) -> dict[int, tuple[int, int]]:
+        """What :meth:`by_island` returns for all rows that are shown: most searches have no filter."""
+        return self.by_island(self.shown)
+
+    def by_island(self, mask: Mask) -> dict[int, tuple[int, int]]:
+        """Return by code the islands of the rows of a mask, each with one such row and how many there are."""
+        rows = np.flatnonzero(mask)
+        island_of = self.island_of[rows]
+        counts = np.bincount(island_of, minlength=len(self.islands))
+        some = np.zeros(len(self.islands), np.int64)
+        some[island_of] = rows
+        present = np.flatnonzero(counts)
+        values = zip(some[present].tolist(), counts[present].tolist(), strict=True)
+        return dict(zip(self.islands[present].tolist(), values, strict=True))
 
 
 class CardIndex:
@@ -209,17 +226,10 @@ class CardIndex:
         """Return the catalogues that hold cards which are shown."""
         return self._standing().places
 
-    def islands_in(self, mask: Mask) -> dict[int, tuple[int, int]]:
+    def islands_in(self, mask: Mask) -> Mapping[int, tuple[int, int]]:
         """Return by code the islands of the rows of a mask, each with one such row and how many there are."""
         standing = self._standing()
-        rows = np.flatnonzero(mask)
-        island_of = standing.island_of[rows]
-        counts = np.bincount(island_of, minlength=len(standing.islands))
-        some = np.zeros(len(standing.islands), np.int64)
-        some[island_of] = rows
-        present = np.flatnonzero(counts)
-        values = zip(some[present].tolist(), counts[present].tolist(), strict=True)
-        return dict(zip(standing.islands[present].tolist(), values, strict=True))
+        return standing.shown_by_island if np.array_equal(mask, standing.shown) else standing.by_island(mask)
 
     def rows_of(self, hashes: Collection[bytes]) -> Rows:
         """Return the rows of cards by hash; -1 for one that is not here."""

@@ -1,8 +1,9 @@
 """The sketches of all cards, on disk, and the one thread that may touch them.
 
-The file is a cache of what the cards say: what a crash left out or left in is mended when the node starts,
-and a file that cannot be read is made anew. Rows of the card index are the labels of the sketches, so that a
-filter over a million cards is an array.
+Theory of operation. The file is a cache of what the cards say: what a crash left out or left in is mended
+when the node starts, and a file that cannot be read is made anew. Rows of the card index are the labels of
+the sketches, so that a filter over a million cards is an array. Where there are many, the two scans of a
+search run beside each other, while the one thread waits.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import structlog
 
 from skerry.errors import SpecificationError
-from skerry.node.limits import SKETCHES_PORTION
+from skerry.node.limits import SCANS_BESIDE_CARDS_MIN, SKETCHES_PORTION
 from skerry.protocol.card import CARD
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Sketches:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sketches")
+        self._scans = ThreadPoolExecutor(max_workers=2, thread_name_prefix="scan")
         self._file: BinaryIO | None = None
         self._index: SketchIndex | None = None
 
@@ -99,7 +101,8 @@ class Sketches:
         def search() -> list[bytes]:
             index, (sketch, scale) = self._opened(), asked()
             if sharing is None:
-                return index.search(sketch, scale, island, count=count, among=among)
+                run = map if len(index) < SCANS_BESIDE_CARDS_MIN else self._scans.map
+                return index.search(sketch, scale, island, count=count, among=among, run=run)
             return index.search_shared(sketch, scale, island, sharing, count=count, among=among)
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, search)
@@ -108,6 +111,7 @@ class Sketches:
         """Finish what was submitted, and have it on the disk."""
         self._thread.submit(self._end)
         self._thread.shutdown(wait=True)
+        self._scans.shutdown()
 
     def _end(self) -> None:
         if self._index is not None and self._file is not None:

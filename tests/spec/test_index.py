@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -209,6 +210,14 @@ def test_more_than_sixty_four_columns_are_found_by_vector_alone(file: BinaryIO) 
     squared = [int(np.sum((own.vector.astype(int) - wide[9].vector) ** 2)) for own in wide]
     expected = sorted(range(50), key=lambda number: (squared[number], number))[:10]
     assert index.search(wide[9], scale, HOME, count=10) == [card(number) for number in expected]
+
+
+def test_two_threads_find_the_same(file: BinaryIO) -> None:
+    index = filled(file)
+    with ThreadPoolExecutor(2) as pool:
+        for seed in range(5):
+            found = index.search(sketch(seed), SCALE, HOME, count=20, run=pool.map)
+            assert found == index.search(sketch(seed), SCALE, HOME, count=20)
 
 
 def test_rows_that_were_removed_are_used_again(file: BinaryIO) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from skerry.node.search.columns import Columns
 from skerry.node.search.sketches import Change, Sketches
@@ -49,3 +50,17 @@ async def test_after_a_crash_the_file_is_what_the_cards_say(tmp_path: Path) -> N
     after.mend(columns, lambda _: {})
     assert await nearest(after, RKME) == []
     after.close()
+
+
+async def test_two_scans_beside_each_other_find_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(11)
+    cards = {at: card_of(f"m-{at}", small_rkme(rng, at), Blob(b"s" * 32, 1)) for at in range(10)}
+    sketches = Sketches(tmp_path / "sketches")
+    sketches.submit({card_hash(card.to_bytes()): Change(at, card) for at, card in cards.items()})
+    alone = await nearest(sketches, RKME)
+    monkeypatch.setattr("skerry.node.search.sketches.SCANS_BESIDE_CARDS_MIN", 0)
+    assert await nearest(sketches, RKME) == alone
+    assert len(alone) == 5
+    sketches.close()
