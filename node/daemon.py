@@ -20,6 +20,7 @@ import os
 import random
 import secrets
 import signal
+import sys
 import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
@@ -58,7 +59,7 @@ from .folder import write_private
 from .groups.parts import GroupParts
 from .groups.sources import token_of
 from .keys import read_keyring
-from .limits import COLLECT_AFTER_OBJECTS, DRAIN_SECONDS_MAX
+from .limits import COLLECT_AFTER_OBJECTS, DRAIN_SECONDS_MAX, SWITCH_SECONDS
 from .network.front import front_of
 from .network.listening import address_of, bind, serving
 from .network.ranges import Ranges
@@ -236,7 +237,7 @@ class Node:
         async with serving(api.application(), self._local):
             # Before any search and after all else of the start, which would share the interpreter with it.
             self._sketches.mend(self._index.columns, self._store.read_cards)
-            _collect_less()
+            _tune_interpreter()
             write_private(self._folder.endpoint, msgspec.json.encode(api.endpoint(url)))
             try:
                 announce(self._ready(url))
@@ -436,10 +437,11 @@ def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return _cause(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-def _collect_less() -> None:
-    """Let the garbage collector leave alone what a start made, and look at the rest less often."""
+def _tune_interpreter() -> None:
+    """Let the garbage collector leave alone what a start made, and threads wait less for each other."""
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER_OBJECTS, *gc.get_threshold()[1:])
+    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def _stop_on_signals() -> asyncio.Event:
