@@ -191,8 +191,8 @@ COLLECT_AFTER_OBJECTS: Final = 20_000
 in which a catalogue comes in went there, and found nothing."""
 
 SWITCH_SECONDS: Final = 0.001
-"""After this a thread that computes lets another run. With Python's own 5 ms the event loop waits so long after
-every read and write of TLS while a search or the store computes."""
+"""After this a thread that computes lets another run. With Python's own 5 ms the event loop waits so long
+after every use of TLS while a search or the store computes."""
 
 CHECKPOINT_PAGES: Final = 4096
 """Pages of SQLite's write-ahead log, 16 MiB, before they are written to their places: cards that come in
