@@ -335,10 +335,10 @@ class SketchIndex:
         self, shelf: tuple[bytes, int], distances_of: Distances, count: int, among: Mask | None
     ) -> list[bytes]:
         """Return the ids of the ``count`` nearest rows of a shelf that count, nearest first."""
-        best, views = _Best(count), dict[int, Rows]()
+        best = _Best(count)
         allowed = None if among is None else np.append(among, False)
         for number in self._shelves[shelf].segments if shelf in self._shelves else ():
-            rows = views[number] = self._file.rows(self._file.segments[number])
+            rows = self._file.rows(self._file.segments[number])
             distances = distances_of(rows)
             near = np.flatnonzero(distances <= best.limit)
             flags = rows.checks[near] != 0
@@ -346,12 +346,8 @@ class SketchIndex:
                 # A card that came after the mask was made has a label beyond it.
                 flags &= allowed[np.minimum(self._labels[number][near], len(allowed) - 1)]
             near = near[flags]
-            best.offer(distances[near].astype(np.float32), near + number * _ROWS_PER_NUMBER)
-        named = [
-            (distance, views[position // _ROWS_PER_NUMBER].ids[position % _ROWS_PER_NUMBER].tobytes())
-            for distance, position in best.rows()
-        ]
-        return [card for _, card in sorted(named)[:count]]
+            best.offer(distances[near].astype(np.float32), rows.ids, near)
+        return best.ids()
 
 
 class _Best:
@@ -367,23 +363,24 @@ class _Best:
         self.limit: float = float(np.finfo(np.float32).max)
         self._count = count
         self._distances: npt.NDArray[np.float32] = np.empty(0, np.float32)
-        self._positions: Positions = np.empty(0, np.int64)
+        self._ids: npt.NDArray[np.uint8] = np.empty((0, ID_BYTES), np.uint8)
 
-    def offer(self, distances: npt.NDArray[np.float32], positions: Positions) -> None:
-        """Take in rows that are within the limit."""
-        if not len(positions):
-            return
-        distances = np.concatenate([self._distances, distances])
-        positions = np.concatenate([self._positions, positions])
-        if len(distances) > self._count:
-            self.limit = float(np.partition(distances, self._count - 1)[self._count - 1])
-            kept = distances <= self.limit
-            distances, positions = distances[kept], positions[kept]
-        self._distances, self._positions = distances, positions
+    def offer(
+        self, distances: npt.NDArray[np.float32], ids: npt.NDArray[np.uint8], places: npt.NDArray[np.intp]
+    ) -> None:
+        """Take in rows that are within the limit; their ids stand at ``places``."""
+        all_of_them = np.concatenate([self._distances, distances])
+        if len(all_of_them) > self._count:
+            self.limit = float(np.partition(all_of_them, self._count - 1)[self._count - 1])
+        before, new = self._distances <= self.limit, distances <= self.limit
+        self._ids = np.concatenate([self._ids[before], ids[places[new]]])
+        self._distances = np.concatenate([self._distances[before], distances[new]])
 
-    def rows(self) -> list[tuple[float, int]]:
-        """Return distances and positions of the nearest, and of all that are as far as the last of them."""
-        return list(zip(self._distances.tolist(), self._positions.tolist(), strict=True))
+    def ids(self) -> list[bytes]:
+        """Return the ids of the nearest, nearest first, ties in the order of ids."""
+        words = self._ids.view(">u8").T
+        order = np.lexsort((*words[::-1], self._distances))
+        return _bytes_of(self._ids[order[: self._count]])
 
 
 def _vector_distances(requirement: Sketch) -> Distances:
