@@ -12,7 +12,8 @@ from bench._gossip_network import Measured, connected_to, measured
 from tests.sim.sharing import shared
 from tests.sim.world import World
 
-SIZE = 200
+SIZE = 120
+"""More than everybody can know."""
 ROUNDS = 3
 
 
