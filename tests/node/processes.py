@@ -34,6 +34,7 @@ from skerry.protocol.api import (
     Status,
 )
 from skerry.spec import Features, Rkme, SemanticSpec, Specification, fit_table
+from tests.node.nursery import Process, nursery
 
 START_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 8.0
@@ -52,13 +53,22 @@ class HttpError(AssertionError):
 
 
 class NodeProcess:
-    """One daemon, with calls to its local API."""
+    """One daemon, with calls to its local API.
 
-    def __init__(self, folder: Path, name: str) -> None:
+    Parameters
+    ----------
+    folder, name
+        The node's folder, and what it calls itself.
+    forked
+        Whether the daemon is forked by the nursery instead of being started as a command.
+    """
+
+    def __init__(self, folder: Path, name: str, *, forked: bool = False) -> None:
         self.folder = folder
+        self._forked = forked
         self.name = name
         self.log = folder.with_suffix(".log")
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         self.endpoint: Endpoint | None = None
         self.environment: dict[str, str] = {}
         """What is added to the daemon's environment."""
@@ -76,7 +86,7 @@ class NodeProcess:
             capture_output=True,
             text=True,
             timeout=START_SECONDS_MAX,
-            env={**_environment(), **(environment or {})},
+            env={**daemon_environment(), **(environment or {})},
             check=False,
         )
 
@@ -96,12 +106,17 @@ class NodeProcess:
         arguments = ["serve", "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0", *options]
         for address in bootstrap:
             arguments += ["--bootstrap", address]
+        given = {**daemon_environment(), **self.environment}
+        if self._forked:
+            command = self._command(*arguments)[3:]
+            self.process = nursery().fork(command, self.log, given, file_bytes_max)
+            return
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self._command(*arguments),
                 stdout=log,
                 stderr=log,
-                env={**_environment(), **self.environment},
+                env=given,
                 start_new_session=True,
                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max,) * 2),
             )
@@ -215,7 +230,7 @@ class NodeProcess:
 @contextmanager
 def nodes(root: Path, *names: str) -> Iterator[list[NodeProcess]]:
     """Give initialised nodes that are not started yet, and kill whatever runs at the end."""
-    made = [NodeProcess(root / name.lower(), name) for name in names]
+    made = [NodeProcess(root / name.lower(), name, forked=True) for name in names]
     try:
         for node in made:
             node.init()
@@ -260,6 +275,7 @@ def specification(
     return Specification(SemanticSpec(**fields), fitted)
 
 
-def _environment() -> dict[str, str]:
+def daemon_environment() -> dict[str, str]:
+    """Return the environment that daemons get."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SKERRY_")}
     return {**kept, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error"}
