@@ -209,12 +209,13 @@ class SearchService:
 
         wanted, island = _decode_sketch(sketch)
         among = mask & self._on_island(island, mask)
-        rows = np.flatnonzero(among).tolist()
-        candidates = len(rows)
+        candidates = int(np.count_nonzero(among))
         if candidates > count:
             asked = wanted, Scale.of_sketch(wanted)
-            hashes = await self._sketches.nearest(lambda: asked, island, count, among)
-            rows = [row for row in self._index.rows_of(hashes).tolist() if row >= 0]
+            found = self._index.rows_of(await self._sketches.nearest(lambda: asked, island, count, among))
+            rows = found[found >= 0]
+        else:
+            rows = np.flatnonzero(among)
         hits = [self._hit(entry) for entry in self._index.entries(rows)]
         return SearchAnswer(hits, None, self._coverage(candidates))
 
