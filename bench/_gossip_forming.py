@@ -28,9 +28,9 @@ QUIET_SECONDS = 120.0
 """Between the last join and the first publication."""
 SETTLING_SECONDS = 2.0
 """After each of the first publications of a joined network: a tree is not shaped by a burst of them."""
-WOKEN_QUIET_SECONDS = 45.0
-"""Between the start and the first publication: links are complete after some seconds, and everybody has
-compared its heads with a peer."""
+WOKEN_QUIET_SECONDS = 300.0
+"""Between the start and the first publication. Links are complete after some seconds, but everybody calls on
+others after 20, 60, 140 and 300, and links change hands; from then on it is one call in five minutes."""
 PUBLISHERS_MAX = 200
 
 

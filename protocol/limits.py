@@ -559,10 +559,10 @@ LAZY_SECONDS = 0.1
 LAZY_QUEUE_MAX = 1000
 """Announcements that wait for one peer."""
 
-GRAFT_SECONDS_MIN = 0.2
+GRAFT_SECONDS_MIN = 0.15
 GRAFT_SECONDS_MAX = 3.0
 """Bounds of the time that an announced head has to come by itself, otherwise a round trip. A piece of the
-tree that lost its link waits so long; a push that lost one segment (200 ms) costs a copy or none."""
+tree that lost its link waits so long; a push that lost one segment (200 ms) costs a copy."""
 
 ANNOUNCED_MAX = 4096
 """Announced heads that are waited for."""
