@@ -107,7 +107,8 @@ class NodeProcess:
         for address in bootstrap:
             arguments += ["--bootstrap", address]
         given = {**daemon_environment(), **self.environment}
-        if self._forked:
+        # What acts on the start of a process, such as a library to be preloaded, needs a new one.
+        if self._forked and not any(name.startswith(("LD_", "PYTHON")) for name in self.environment):
             command = self._command(*arguments)[3:]
             self.process = nursery().fork(command, self.log, given, file_bytes_max)
             return

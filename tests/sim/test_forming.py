@@ -33,9 +33,10 @@ def test_woken_and_joined_networks_give_like_figures() -> None:
     for world in (one, other):
         assert len(connected_to(world, world.nodes[0])) == SIZE
         assert world.agree()
-    assert links_woken == pytest.approx(links, rel=0.15)
+    # Who joined early was linked to by those that came later, and keeps those links.
+    assert links_woken == pytest.approx(links, rel=0.25)
     assert by_waking.bytes_each == pytest.approx(by_joining.bytes_each, rel=0.05)
     assert by_waking.copies == pytest.approx(by_joining.copies, abs=0.04)
-    # Who joined early has the most links; a small network is shorter or longer for it, from seed to seed.
+    # A small network is shorter or longer for it, from seed to seed.
     assert max(by_waking.seconds) == pytest.approx(max(by_joining.seconds), rel=0.35)
     assert 0.7 * by_joining.hops < by_waking.hops < 1.4 * by_joining.hops

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Callable
@@ -47,8 +48,10 @@ class Stranger:
         try:
             socket = await client.websocket(f"wss://{address}/gossip", 2 * FRAME_BYTES_MAX)
             if await self._shake_hands(socket, certificate, spoil):
-                for frame in frames:
-                    await socket.send_bytes(frame)
+                # The node may close at an early one.
+                with contextlib.suppress(aiohttp.ClientConnectionResetError):
+                    for frame in frames:
+                        await socket.send_bytes(frame)
             try:
                 async with asyncio.timeout(1.0):
                     while not socket.closed:
