@@ -31,9 +31,10 @@ from dataclasses import dataclass, field
 from math import inf
 
 from .context import Context
+from .errors import RemoteProtocolError
 from .events import TimerKind
 from .exchange import Graft, IHave, Prune
-from .head import head_id
+from .head import HEAD_ID_BYTES, head_id
 from .limits import (
     ANNOUNCED_HEAD_WORK,
     ANNOUNCED_HEADS_MAX,
@@ -51,6 +52,7 @@ from .limits import (
     RESCUES_BEFORE_PRUNE,
 )
 from .messages import MESSAGE, News
+from .violations import Violation
 
 GRAFT = "graft"
 """The kind of promise that an announcement is once it was asked for."""
@@ -250,7 +252,16 @@ class Broadcast:
         self._announced.pop(head, None)
 
     def grafted(self, peer: bytes, message: Graft) -> bool:
-        """Push to a peer again, beginning with the head it asks for; False when that is no longer stored."""
+        """Push to a peer again, beginning with the head it asks for; False when that is no longer stored.
+
+        Raises
+        ------
+        RemoteProtocolError
+            ``malformed``: the head is named by too few bytes.
+        """
+        if 0 < len(message.head) < HEAD_ID_BYTES:
+            why = f"a head named by {len(message.head)} bytes"
+            raise RemoteProtocolError(Violation.MALFORMED, why, where="graft")
         branch = self._branches.get((message.scope, peer))
         if branch is not None:
             branch.eager = True

@@ -112,6 +112,11 @@ def test_a_graft_without_a_head_is_answered_by_pushes_alone() -> None:
     assert sent(script.say(source, message), grafting, News) == [message]
 
 
+def test_a_graft_names_a_head_by_eight_bytes_at_least() -> None:
+    script = ready()
+    assert violations(script.say(script.peers[0], Graft(b"", bytes(7)))) == ["malformed"]
+
+
 def test_a_head_that_was_announced_and_does_not_come_is_asked_for() -> None:
     script = ready()
     announcer, source, _ = script.peers
