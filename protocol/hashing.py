@@ -14,13 +14,13 @@ HASH_BYTES = 32
 
 def tagged_hash(domain: str, *parts: bytes) -> bytes:
     """Return SHA-256 over the domain in ASCII, one zero byte, and the parts one after another (32 bytes)."""
-    start = start_of(domain)
+    start = _start(domain)
     # Most hashes are over one part, and joining two byte strings is quicker than a list of them.
     return sha256(start + parts[0] if len(parts) == 1 else b"".join((start, *parts))).digest()
 
 
 @cache
-def start_of(domain: str) -> bytes:
+def _start(domain: str) -> bytes:
     """Return what every hash of a domain begins with; there are as many as this component has domains."""
     return domain.encode("ascii") + b"\0"
 

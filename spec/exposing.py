@@ -102,14 +102,7 @@ def require_no_copies(rkme: Rkme, X: Any) -> Exposure:
         When a point is a copy of a row, or X is not acceptable.
     """
     found = exposure(rkme, X)
-    if len(found.copies):
-        raise SpecificationError(
-            "The specification would publish rows of the data",
-            where="points",
-            why=f"{len(found.copies)} of {len(rkme)} points are copies of single rows",
-            todo="Fit to more rows, or fewer points: at most one for ten rows",
-            code="E-SPEC-COPIES",
-        )
+    _refuse_copies(rkme, found)
     return found
 
 
@@ -122,15 +115,31 @@ def without_copies(rkme: Rkme, X: Any) -> Rkme:
         ``E-SPEC-COPIES`` when the copies hold more than ``COPIES_WEIGHT_MAX`` of the weight, or X is not
         acceptable.
     """
-    kept = without_light_copies(rkme, _rows(rkme, X))
+    found = exposure(rkme, X)
+    kept = _without_light(rkme, found)
     if kept is rkme:
-        require_no_copies(rkme, X)
+        _refuse_copies(rkme, found)
     return kept
 
 
 def without_light_copies(rkme: Rkme, rows: Rows) -> Rkme:
     """Return the RKME without the points that copy rows, or itself where these hold much of the weight."""
-    copies = exposure_to(rkme, rows).copies
+    return _without_light(rkme, exposure_to(rkme, rows))
+
+
+def _refuse_copies(rkme: Rkme, found: Exposure) -> None:
+    if len(found.copies):
+        raise SpecificationError(
+            "The specification would publish rows of the data",
+            where="points",
+            why=f"{len(found.copies)} of {len(rkme)} points are copies of single rows",
+            todo="Fit to more rows, or fewer points: at most one for ten rows",
+            code="E-SPEC-COPIES",
+        )
+
+
+def _without_light(rkme: Rkme, found: Exposure) -> Rkme:
+    copies = found.copies
     if not len(copies) or rkme.weights[copies].sum() > COPIES_WEIGHT_MAX:
         return rkme
     weights = np.delete(rkme.weights, copies)

@@ -104,6 +104,7 @@ class SearchRequest(msgspec.Struct, frozen=True):
     k: int = 10
     mix_size: int = 5
     timeout_seconds: float = 5.0
+    """How long the searcher waits at most: for the node's turn, and then for specifications of others."""
 
 
 class SearchAnswer(msgspec.Struct, frozen=True):
