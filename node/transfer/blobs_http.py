@@ -19,6 +19,7 @@ from skerry.errors import NotFound, Unavailable
 from skerry.node.api.problems import BadRequest
 from skerry.node.groups.sources import token_of
 from skerry.node.limits import BLOBS_SERVED_MAX
+from skerry.node.network.listening import abort
 
 from . import batches
 from .kernel import KernelSender
@@ -169,8 +170,7 @@ class _Watched(Pace):
 
 def _cut(request: web.Request) -> None:
     """End a connection whose answer cannot be finished: its reader would wait for the rest."""
-    if request.transport is not None:
-        request.transport.abort()
+    abort(request.transport)
 
 
 def _token(request: web.Request) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import socket
 from pathlib import Path
 
 import aiohttp
@@ -86,6 +87,30 @@ def test_every_sent_byte_is_recorded_before_encryption(folder: Folder, tmp_path:
     assert b"GET /blob" in network  # what is dialled counts as well
     assert b"answer-of-the-api" not in network
     assert b"answer-of-the-api" in api
+
+
+def test_serving_ends_though_a_connection_was_closed_twice_already(folder: Folder) -> None:
+    async def dial() -> None:
+        closed = asyncio.Event()
+
+        async def page(request: web.Request) -> web.StreamResponse:
+            assert request.transport is not None
+            request.transport.close()
+            request.transport.close()
+            closed.set()
+            await asyncio.sleep(60.0)
+            raise AssertionError("the request was not ended")
+
+        public, listening = web.Application(), bind("127.0.0.1", 0)
+        public.router.add_get("/", page)
+        with socket.create_connection(listening.getsockname()) as raw:
+            async with serving(public, listening, server_context(folder)):
+                client = await asyncio.to_thread(client_context().wrap_socket, raw)
+                client.sendall(b"GET / HTTP/1.1\r\nHost: one\r\n\r\n")
+                await closed.wait()
+            client.close()
+
+    asyncio.run(asyncio.wait_for(dial(), 30.0))
 
 
 def test_another_certificate_is_refused(folder: Folder) -> None:
