@@ -467,6 +467,8 @@ class Groups:
 
     def voucher(self, owner: bytes) -> bytes:
         """Return who let an owner into a group of ours, the first of them; nothing when it is in none."""
+        if not self.groups:
+            return b""
         wall = self._context.wall
         for group in self.groups.values():
             standing = group.standing(owner, wall)

@@ -88,6 +88,16 @@ class Owners:
             )
         return verify_node_record(raw, trust, self._context.wall)
 
+    @property
+    def crowded(self) -> bool:
+        """Return whether there may be something to forget."""
+        return len(self._trust) > OWNERS_SPARE_MAX or self._outgrown
+
+    @property
+    def _outgrown(self) -> bool:
+        """Whether most chains that were verified are older ones of their owners."""
+        return len(self._seen) > 2 * len(self._trust)
+
     def make_room(self, needed: Collection[bytes]) -> None:
         """Forget owners of whom nothing is held, oldest first, while there are too many of them.
 
@@ -101,7 +111,7 @@ class Owners:
         for owner in forgotten:
             del self._trust[owner]
             self._context.store(DropCharters(owner))
-        if forgotten or len(self._seen) > 2 * len(self._trust):
+        if forgotten or self._outgrown:
             self._seen = {
                 tuple(chain): owner for owner, trust in self._trust.items() for chain in trust.chains
             }

@@ -72,11 +72,8 @@ class Quota:
             value = held.head.value
             if value.owner not in self.vouched:
                 # What is whole is what the head signs, and its trees need not be asked.
-                allowed = self._counts.get(key, (b"", 0))[1]
-                counts[key] = (
-                    self._voucher(value.owner),
-                    value.count if held.whole else max(held.count, allowed),
-                )
+                count = value.count if held.whole else max(held.count, self._counts.get(key, (b"", 0))[1])
+                counts[key] = self._voucher(value.owner), count
         self._counts = counts
         self._totals = Counter()
         for quota, count in counts.values():

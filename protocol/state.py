@@ -352,7 +352,8 @@ class State:
             for key in index.expire():
                 self._parts.pulls.settled(index, key)
             self._parts.publishing.renew(index)
-        self._parts.owners.make_room(self._owners_needed())
+        if self._parts.owners.crowded:
+            self._parts.owners.make_room(self._owners_needed())
         record = self._own_record
         renewal = (
             record is not None and self._context.wall - record.value.issued >= NODE_RECORD_RENEWAL_SECONDS
