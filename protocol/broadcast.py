@@ -4,17 +4,18 @@ Theory of operation, after Plumtree (Leitão, Pereira, Rodrigues, 2007). Each sc
 *eager*: news is pushed over them. Who gets news that it has already asks the sender to prune: the link
 becomes *lazy*, and only names of heads go over it, collected for ``LAZY_SECONDS``. Who hears of a head that
 does not come by itself within a round trip grafts: asks for it and makes the link eager again. So the eager
-links become a spanning tree, and the lazy ones mend it. Who is left without an eager link asks the nearest
-peer to push at once: half of a tree's nodes are leaves, and each would miss the next news for as long as a
-graft takes.
+links become a spanning tree, and the lazy ones mend it. Everybody keeps the link that brought the news, so
+the tree stays whole, and follows who is early: where a graft was answered before the push came, the late
+link goes.
 
-In a tree nothing comes twice, so one duplicate proves a cycle, and any one link of it may go. But where
+Who loses the link that the last news came by asks the nearest lazy peer to push at once: it is most likely on
+the smaller side of what the tree fell into, and would miss the next news for as long as a graft takes.
+
+In a tree nothing is pushed twice, so one duplicate proves a cycle, and any one link of it may go. But where
 several heads are under way at a time, each may have another link of the same cycle pruned, and the tree falls
-into pieces: then only every ``DUPLICATES_BEFORE_PRUNE``th duplicate from one peer counts. One late link is no
-reason to change the tree either: a graft whose head came by a push as well, before or after the answer, is
-taken back by a prune, and only who is rescued by one peer ``RESCUES_BEFORE_PRUNE`` times from being late is
-given up for it. Visits are lazy from the beginning: they end in seconds, and each would bring a copy of all
-that is published meanwhile.
+into pieces: then only every ``DUPLICATES_BEFORE_PRUNE``th duplicate from one peer counts. What repair or a
+visit brought before the first push came proves nothing: the push came along the tree. Visits are lazy from
+the beginning: they end in seconds, and each would bring a copy of all that is published meanwhile.
 
 Rules of this file:
 
@@ -49,7 +50,6 @@ from .limits import (
     PUSHED_FRAMES_MAX,
     PUSHED_FRAMES_SECONDS,
     REMOVED_IDS_MAX,
-    RESCUES_BEFORE_PRUNE,
 )
 from .messages import MESSAGE, News
 from .violations import Violation
@@ -64,8 +64,6 @@ class Branch:
 
     eager: bool = True
     duplicates: int = 0
-    rescues: int = 0
-    """How often it brought, when asked, what a push brought too late."""
     queue: list[bytes] = field(default_factory=list)
     """Heads to be announced at the next LAZY timer."""
 
@@ -81,8 +79,8 @@ class Broadcast:
         """(scope, head id) -> (when, frame)."""
         self._announced: OrderedDict[bytes, list[tuple[bytes, bytes]]] = OrderedDict()
         """Head id -> who announced it, as (scope, peer)."""
-        self._grafted: OrderedDict[tuple[bytes, bytes], bytes] = OrderedDict()
-        """(scope, head id) -> the peer that was asked for it."""
+        self._came: OrderedDict[tuple[bytes, bytes], bytes] = OrderedDict()
+        """(scope, head id) -> the peer that pushed it first; of own news, nothing."""
         self._lazy_timer = False
         self._pushed_at = self._busy_until = -BUSY_SECONDS
         """When news was pushed last, and till when several heads are taken to be under way."""
@@ -104,21 +102,24 @@ class Broadcast:
     def left(self, peer: bytes, scope: bytes) -> None:
         """Forget a link in one tree."""
         if self._branches.pop((scope, peer), None) is not None:
-            self._regrow(scope)
+            self._regrow(scope, peer)
 
-    def _regrow(self, scope: bytes) -> None:
-        """Where no link is eager any more, have the nearest peer push: nothing else would come by itself."""
+    def _regrow(self, scope: bytes, lost: bytes) -> None:
+        """Have the nearest lazy peer push, when the link that is lost was the one by which news comes."""
+        last = next((peer for (of, _), peer in reversed(self._came.items()) if of == scope), None)
+        lasting = [item for item in self._branches.items() if item[0][0] == scope and self._lasts(item[0][1])]
+        if last != lost and any(branch.eager for _, branch in lasting):
+            return
         peers = self._context.peers
-        near: list[tuple[float, bytes, Branch]] = []
-        for (of, key), branch in self._branches.items():
-            if of == scope and key not in self.visits and key in peers and not peers[key].closing:
-                if branch.eager:
-                    return
-                near.append((peers[key].shortest, key, branch))
+        near = [(peers[key].shortest, key, branch) for (_, key), branch in lasting if not branch.eager]
         if near:
             _, nearest, branch = min(near, key=lambda item: item[:2])
             branch.eager = True
             self._context.send(nearest, Graft(scope, b""))
+
+    def _lasts(self, peer: bytes) -> bool:
+        known = self._context.peers.get(peer)
+        return known is not None and not known.closing and peer not in self.visits
 
     def eager_peers(self, scope: bytes) -> list[bytes]:
         """Return the peers that news of a scope is pushed to."""
@@ -146,6 +147,8 @@ class Broadcast:
         self._note_traffic()
         frame = MESSAGE.encode(_within_limits(news))
         self._remember((scope, head), frame)
+        if source is None:
+            self._note_came(scope, b"", head)
         self._announced.pop(head, None)
         pushed = 0
         for (of, peer), branch in self._branches.items():
@@ -160,9 +163,16 @@ class Broadcast:
         return pushed
 
     def duplicate(self, scope: bytes, peer: bytes, head: bytes) -> None:
-        """Take note of news that was known: the link becomes lazy, at once or after a few of them."""
+        """Take note of news that was known: the link becomes lazy, at once or after a few of them.
+
+        When no push along the tree brought it before, repair or a visit did, and this is the first one.
+        """
+        first = self._came.get((scope, head_id(head)))
+        if first is None or first in self.visits:
+            self.fresh(scope, peer, head)
+            return
         branch = self._branches.get((scope, peer))
-        if branch is None or not branch.eager or self._was_late(scope, peer, head_id(head)):
+        if branch is None or not branch.eager:
             return
         branch.duplicates += 1
         busy = self._context.now < self._busy_until
@@ -175,38 +185,31 @@ class Broadcast:
             self._busy_until = now + BUSY_SECONDS
         self._pushed_at = now
 
-    def _was_late(self, scope: bytes, peer: bytes, head: bytes) -> bool:
-        """Take a graft back when the head came by a push as well; return whether it was for one."""
-        asked = self._grafted.pop((scope, head), None)
-        branch = None if asked is None else self._branches.get((scope, asked))
-        if asked is None or branch is None or not branch.eager:
-            return False
-        branch.rescues += asked != peer
-        if branch.rescues >= RESCUES_BEFORE_PRUNE:
-            branch.rescues = 0
-            self._prune(scope, peer, self._branches[scope, peer])
-        else:
-            self._prune(scope, asked, branch)
-        return True
-
     def _prune(self, scope: bytes, peer: bytes, branch: Branch) -> None:
         branch.eager = False
         branch.duplicates = 0
         self._context.send(peer, Prune(scope))
 
-    def fresh(self, scope: bytes, peer: bytes) -> None:
-        """Note that news came first over this link: it belongs to the tree."""
+    def fresh(self, scope: bytes, peer: bytes, head: bytes) -> None:
+        """Note that news was pushed first over this link: it belongs to the tree."""
+        self._note_came(scope, peer, head_id(head))
         branch = self._branches.get((scope, peer))
         if branch is not None:
             branch.duplicates = 0
             branch.eager = True
+
+    def _note_came(self, scope: bytes, peer: bytes, head: bytes) -> None:
+        self._came[scope, head] = peer
+        self._came.move_to_end((scope, head))
+        while len(self._came) > PUSHED_FRAMES_MAX:
+            self._came.popitem(last=False)
 
     def pruned(self, peer: bytes, message: Prune) -> None:
         """Push no more to a peer that gets its news elsewhere."""
         branch = self._branches.get((message.scope, peer))
         if branch is not None:
             branch.eager = False
-            self._regrow(message.scope)
+            self._regrow(message.scope, peer)
 
     def heard(self, peer: bytes, scope: bytes, heads: Sequence[bytes]) -> None:
         """Note heads that a peer has: they need not be announced to it."""
@@ -242,9 +245,6 @@ class Broadcast:
             scope, peer = waiting.pop(0)
             branch = self._branches.get((scope, peer))
             if branch is not None and self._context.request(peer, (GRAFT, head), Graft(scope, head)):
-                self._grafted.pop((scope, head), None)
-                if not branch.eager:
-                    self._grafted[scope, head] = peer
                 branch.eager = True
                 branch.duplicates = 0
                 self._context.timer(TimerKind.GRAFT, GRAFT_SECONDS_MAX * self._context.stretch, head)
@@ -288,8 +288,6 @@ class Broadcast:
         oldest = self._context.now - PUSHED_FRAMES_SECONDS
         while self._pushed and next(iter(self._pushed.values()))[0] < oldest:
             self._pushed.popitem(last=False)
-        while len(self._grafted) > PUSHED_FRAMES_MAX:
-            self._grafted.popitem(last=False)
 
     def queues(self) -> dict[str, int]:
         """Return how much waits, by queue."""

@@ -387,7 +387,7 @@ class Conversation:
             self.broadcast.duplicate(index.scope, peer, envelope.hash)
         elif new:
             self.context.peers[peer].score.was_useful(self.context.now)
-            self.broadcast.fresh(index.scope, peer)
+            self.broadcast.fresh(index.scope, peer, envelope.hash)
         if (new or outcome is Outcome.SAME) and self._changes_complete(index, key, message, peer):
             return
         if new:

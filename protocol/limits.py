@@ -559,7 +559,7 @@ LAZY_SECONDS = 0.1
 LAZY_QUEUE_MAX = 1000
 """Announcements that wait for one peer."""
 
-GRAFT_SECONDS_MIN = 0.15
+GRAFT_SECONDS_MIN = 0.2
 GRAFT_SECONDS_MAX = 3.0
 """Bounds of the time that an announced head has to come by itself, otherwise a round trip. A piece of the
 tree that lost its link waits so long; a push that lost one segment (200 ms) costs a copy."""
@@ -573,9 +573,6 @@ news to reach everybody."""
 
 DUPLICATES_BEFORE_PRUNE = 3
 """Duplicates from one peer before it is asked to announce only, while several heads are under way."""
-
-RESCUES_BEFORE_PRUNE = 3
-"""How often one peer brings, when asked, what another pushes too late, before it takes the other's place."""
 
 CARDS_PER_REQUEST = 24
 """Cards asked for at once: their answer fits one frame even when all are as large as allowed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skerry.protocol.effects import Effect, Send, SetTimer
+from skerry.protocol.effects import Send, SetTimer
 from skerry.protocol.envelope import open_envelope
 from skerry.protocol.events import Disconnected, Event, TimerKind
 from skerry.protocol.exchange import Full, Graft, IHave, Neighbour, Prune
@@ -13,7 +13,6 @@ from skerry.protocol.limits import (
     LINKS_MAX,
     PUSH_BYTES_MAX,
     REJOIN_SECONDS,
-    RESCUES_BEFORE_PRUNE,
     VISIT_SECONDS,
 )
 from skerry.protocol.messages import MESSAGE, News, Records
@@ -139,49 +138,65 @@ def test_a_head_that_came_meanwhile_is_not_asked_for() -> None:
     assert not sent(script.wait(5.0), announcer, Graft)
 
 
-def late_push(script: Scripted, seq: int) -> list[Effect]:
-    """Have news announced, asked for and answered by one peer, and then pushed by another."""
-    slow, rescuer, source = script.peers
-    message, head = news(script, source, 1, seq)
-    script.say(rescuer, IHave(b"", (head,)))
-    assert sent(script.wait(0.5), rescuer, Graft)
-    script.say(rescuer, message)
-    return script.say(slow, message)
-
-
-def test_a_graft_is_taken_back_when_the_push_comes_after_all() -> None:
+def test_who_is_asked_and_comes_first_takes_the_place_of_the_late_one() -> None:
     script = ready()
-    slow, rescuer, _ = script.peers
-    script.say(rescuer, Prune(b""))
-    effects = late_push(script, 1)
-    assert sent(effects, rescuer, Prune)
-    assert not sent(effects, slow, Prune), "one late push changes no tree"
-    other, head = news(script, slow, 1)
-    effects = script.say(slow, other) + script.wait(0.5)
-    assert not sent(effects, rescuer, News)
-    assert sent(effects, rescuer, IHave) == [IHave(b"", (head[:8],))]
-
-
-def test_an_answer_that_comes_after_the_push_takes_the_graft_back_too() -> None:
-    script = ready()
-    slow, rescuer, source = script.peers
-    script.say(rescuer, Prune(b""))
+    late, asked, source = script.peers
+    script.say(asked, Prune(b""))
     message, head = news(script, source, 1)
-    script.say(rescuer, IHave(b"", (head,)))
-    assert sent(script.wait(3.0), rescuer, Graft)
-    script.say(slow, message)
-    assert sent(script.say(rescuer, message), rescuer, Prune)
+    script.say(asked, IHave(b"", (head,)))
+    assert sent(script.wait(0.5), asked, Graft)
+    assert not sent(script.say(asked, message), asked, Prune)
+    assert sent(script.say(late, message), late, Prune)
 
 
-def test_who_rescues_again_and_again_takes_the_place_of_the_late_one() -> None:
+def test_an_answer_that_comes_after_the_push_is_a_duplicate() -> None:
     script = ready()
-    slow, rescuer, _ = script.peers
-    script.say(rescuer, Prune(b""))
-    for seq in range(1, RESCUES_BEFORE_PRUNE):
-        assert sent(late_push(script, seq), rescuer, Prune)
-    effects = late_push(script, RESCUES_BEFORE_PRUNE)
-    assert sent(effects, slow, Prune)
-    assert not sent(effects, rescuer, Prune)
+    late, asked, source = script.peers
+    script.say(asked, Prune(b""))
+    message, head = news(script, source, 1)
+    script.say(asked, IHave(b"", (head,)))
+    assert sent(script.wait(0.5), asked, Graft)
+    script.say(late, message)
+    assert sent(script.say(asked, message), asked, Prune)
+
+
+def test_a_push_of_what_repair_brought_is_no_duplicate() -> None:
+    script = ready()
+    source, copier, teller = script.peers
+    message, _ = news(script, source, 1)
+    script.say(teller, Records((), (message.envelope,)))
+    assert not sent(script.say(source, message), source, Prune), "the first push of it"
+    assert sent(script.say(copier, message), copier, Prune)
+
+
+def test_a_push_of_what_a_visit_brought_is_no_duplicate() -> None:
+    script = ready(LINKS_MAX + 2)
+    visitor, source, copier = script.peers[-1], *script.peers[:2]
+    script.say(visitor, Neighbour(alone=False))
+    message, head = news(script, source, 1)
+    script.say(visitor, IHave(b"", (head,)))
+    assert sent(script.wait(0.5), visitor, Graft)
+    script.say(visitor, message)
+    assert not sent(script.say(source, message), source, Prune), "the first push along the tree"
+    assert sent(script.say(copier, message), copier, Prune)
+
+
+def test_who_loses_the_link_that_news_came_by_asks_another_to_push() -> None:
+    script = ready()
+    source, lazy, eager = script.peers
+    script.say(lazy, Prune(b""))
+    script.say(source, news(script, source, 1)[0])
+    effects = script.happen(Disconnected(source.key))
+    assert sent(effects, lazy, Graft) == [Graft(b"", b"")]
+    assert not sent(effects, eager, Graft)
+
+
+def test_who_loses_another_link_has_the_tree_still() -> None:
+    script = ready()
+    source, lazy, other = script.peers
+    script.say(lazy, Prune(b""))
+    script.say(source, news(script, source, 1)[0])
+    assert not sent(script.happen(Disconnected(other.key)), lazy, Graft)
 
 
 def test_no_tree_grows_over_a_visit() -> None:
