@@ -33,6 +33,8 @@ GOALS_SIZE = 10_000
 """The size that the goals are about."""
 ROUNDS_WARM_UP = 3
 """Publications of some publishers before: the tree has settled then."""
+ROUNDS_SETTLED = 3
+"""As many times more publications of others are measured: the tree goes on changing."""
 PUBLISHERS_MEASURED = 8
 PUBLISHERS_MEASURED_LARGE = 4
 """The same at the size that the goals are about: there are ten thousand deliveries of each."""
@@ -161,11 +163,14 @@ def network_rows(size: int, seed: int, *, join: bool = False) -> Iterator[Row]:
     goal = size == GOALS_SIZE
     publishing = publishers(world)
     count = PUBLISHERS_MEASURED_LARGE if goal else PUBLISHERS_MEASURED
-    step = max(1, len(publishing) // count)
+    count = min(count, len(publishing) // 2)
+    step = len(publishing) // count
     # A tree is shortest for those whose publications shaped it, so others are measured.
-    shaping, others = publishing[::step][:count], publishing[step // 2 :: step][:count]
+    shaping = publishing[::step][:count]
+    rest = [node for node in publishing if node not in shaping]
+    others = rest[:: max(1, len(rest) // (count * ROUNDS_SETTLED))][: count * ROUNDS_SETTLED]
     yield from settled_rows(world, shaping, others, label, "<= 1" if goal else None)
-    yield from lossy_rows(world, others, label, "<= 2" if goal else None)
+    yield from lossy_rows(world, others[:count], label, "<= 2" if goal else None)
     yield ten_minutes_row(world, size, publishing, label)
     yield from idle_rows(world, size, label)
     yield death_row(world, size, seed)
