@@ -68,6 +68,16 @@ class Branch:
     """Heads to be announced at the next LAZY timer."""
 
 
+@dataclass(slots=True)
+class Announced:
+    """A head that is known by name alone."""
+
+    places: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Who announced it and was not asked for it yet, as (scope, peer)."""
+    asked: bytes = b""
+    """The peer that was asked for it last."""
+
+
 class Broadcast:
     """The trees of one node."""
 
@@ -77,8 +87,8 @@ class Broadcast:
         """(scope, peer) -> branch."""
         self._pushed: OrderedDict[tuple[bytes, bytes], tuple[float, bytes]] = OrderedDict()
         """(scope, head id) -> (when, frame)."""
-        self._announced: OrderedDict[bytes, list[tuple[bytes, bytes]]] = OrderedDict()
-        """Head id -> who announced it, as (scope, peer)."""
+        self._announced: OrderedDict[bytes, Announced] = OrderedDict()
+        """Head id -> who announced it."""
         self._came: OrderedDict[tuple[bytes, bytes], bytes] = OrderedDict()
         """(scope, head id) -> the peer that pushed it first; of own news, nothing."""
         self._lazy_timer = False
@@ -95,9 +105,11 @@ class Broadcast:
                 self._prune(scope, peer, branch)
 
     def disconnected(self, peer: bytes) -> None:
-        """Forget the link."""
+        """Forget the link, and ask others for what the peer was asked for: visits end in between."""
         for scope in [of for of, other in self._branches if other == peer]:
             self.left(peer, scope)
+        for head in [head for head, known in self._announced.items() if known.asked == peer]:
+            self.graft_due(head)
 
     def left(self, peer: bytes, scope: bytes) -> None:
         """Forget a link in one tree."""
@@ -232,19 +244,20 @@ class Broadcast:
                 round_trip = source.shortest if source.shortest < inf else 0.0
                 seconds = min(max(round_trip, GRAFT_SECONDS_MIN), GRAFT_SECONDS_MAX)
                 self._context.timer(TimerKind.GRAFT, seconds * self._context.stretch, head)
-            places = self._announced.setdefault(head, [])
-            if (scope, peer) not in places:
-                places.append((scope, peer))
+            known = self._announced.setdefault(head, Announced())
+            if (scope, peer) not in known.places:
+                known.places.append((scope, peer))
         while len(self._announced) > ANNOUNCED_MAX:
             self._announced.popitem(last=False)
 
     def graft_due(self, head: bytes) -> None:
         """Ask the next of those who announced a head that has not come."""
-        waiting = self._announced.get(head, [])
-        while waiting:
-            scope, peer = waiting.pop(0)
+        known = self._announced.get(head)
+        while known is not None and known.places:
+            scope, peer = known.places.pop(0)
             branch = self._branches.get((scope, peer))
             if branch is not None and self._context.request(peer, (GRAFT, head), Graft(scope, head)):
+                known.asked = peer
                 branch.eager = True
                 branch.duplicates = 0
                 self._context.timer(TimerKind.GRAFT, GRAFT_SECONDS_MAX * self._context.stretch, head)

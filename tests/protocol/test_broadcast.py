@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skerry.protocol.effects import Send, SetTimer
+from skerry.protocol.effects import Effect, Send, SetTimer
 from skerry.protocol.envelope import open_envelope
 from skerry.protocol.events import Disconnected, Event, TimerKind
 from skerry.protocol.exchange import Full, Graft, IHave, Neighbour, Prune
@@ -189,6 +189,17 @@ def test_who_loses_the_link_that_news_came_by_asks_another_to_push() -> None:
     effects = script.happen(Disconnected(source.key))
     assert sent(effects, lazy, Graft) == [Graft(b"", b"")]
     assert not sent(effects, eager, Graft)
+
+
+def test_when_the_peer_that_was_asked_goes_the_next_is_asked_at_once() -> None:
+    script = ready()
+    leaving, staying, source = script.peers
+    _, head = news(script, source, 1)
+    for peer in (leaving, staying):
+        script.say(peer, Prune(b""))
+        script.say(peer, IHave(b"", (head,)))
+    assert sent(script.wait(0.5), leaving, Graft) == [Graft(b"", head[:8])]
+    assert Graft(b"", head[:8]) in sent(script.happen(Disconnected(leaving.key)), staying, Graft)
 
 
 def test_who_loses_another_link_has_the_tree_still() -> None:
