@@ -103,8 +103,8 @@ async def serving(
 def abort(transport: asyncio.Transport | None) -> None:
     """End a connection at once, without sending what is left.
 
-    A TLS transport that was closed twice fails at this in the first releases of Python 3.11, 3.11.2 among them:
-    it is going down already, and has forgotten the protocol that it would tell.
+    A TLS transport that was closed twice fails at this in the first releases of Python 3.11, 3.11.2 among
+    them: it is going down already, and has forgotten the protocol that it would tell.
     """
     if transport is not None:
         with suppress(AttributeError):
