@@ -28,9 +28,10 @@ QUIET_SECONDS = 120.0
 """Between the last join and the first publication."""
 SETTLING_SECONDS = 2.0
 """After each of the first publications of a joined network: a tree is not shaped by a burst of them."""
-WOKEN_QUIET_SECONDS = 300.0
+WOKEN_QUIET_SECONDS = 360.0
 """Between the start and the first publication. Links are complete after some seconds, but everybody calls on
-others after 20, 60, 140 and 300, and links change hands; from then on it is one call in five minutes."""
+others after 20, 60, 140 and 300, and links change hands; from then on each calls when it likes, once in five
+minutes."""
 PUBLISHERS_MAX = 200
 
 

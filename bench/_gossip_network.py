@@ -39,7 +39,7 @@ PUBLISHERS_MEASURED = 8
 PUBLISHERS_MEASURED_LARGE = 4
 """The same at the size that the goals are about: there are ten thousand deliveries of each."""
 IDLE_SECONDS = 300.0
-"""One shuffle and one visit of every node: the visits of those that woke together come at one time."""
+"""One visit of every node on average."""
 NEWS_START = b"\x85\xa4type\xa4news"
 TYPES = {"news": "news", "ihave": "ihave", "graft": "graft", "prune": "prune"}
 

@@ -356,7 +356,7 @@ passive random walk length)."""
 
 REJOIN_SECONDS = 300.0
 """How often a node without a link here is visited, so that components that were separated find each other,
-and who is surrounded by liars hears of it."""
+and who is surrounded by liars hears of it. It is a mean: from half to one and a half times of it is drawn."""
 
 REJOIN_SECONDS_MIN = 20.0
 """When the first such visit is due after a start, after several links were lost at once, and after a visit

@@ -304,7 +304,11 @@ class Membership:
 
     def _next_call(self) -> None:
         self._silent_since, self._called_at = self._called_at, self._context.now
-        self._rejoin_at = self._context.now + self._rejoin_seconds
+        seconds = self._rejoin_seconds
+        if seconds == REJOIN_SECONDS:
+            # Drawn, so that nodes that started together do not call at one time for ever.
+            seconds *= 0.5 + self._context.rng.random()
+        self._rejoin_at = self._context.now + seconds
         self._rejoin_seconds = min(REJOIN_SECONDS, self._rejoin_seconds * REJOIN_FACTOR)
 
     def brought_news(self, key: bytes) -> None:

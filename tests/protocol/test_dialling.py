@@ -82,6 +82,19 @@ def test_calls_are_early_after_a_start_and_after_a_loss() -> None:
     assert membership._rejoin_at == script.world.network.now + REJOIN_SECONDS_MIN
 
 
+def test_those_that_started_together_call_at_different_times_later() -> None:
+    """A thousand nodes whose power came back would all call at one time, every five minutes."""
+    membership = Scripted(peers=1).state._parts.membership
+    while membership._rejoin_seconds < REJOIN_SECONDS:
+        membership._next_call()
+    waits = []
+    for _ in range(50):
+        membership._next_call()
+        waits.append(membership._rejoin_at - membership._context.now)
+    assert 0.5 * REJOIN_SECONDS <= min(waits) < 0.6 * REJOIN_SECONDS
+    assert 1.4 * REJOIN_SECONDS < max(waits) <= 1.5 * REJOIN_SECONDS
+
+
 def test_nothing_is_dialled_where_all_are_known_and_linked() -> None:
     script = Scripted(peers=4)
     for peer in script.peers:
