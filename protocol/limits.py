@@ -315,6 +315,9 @@ LINKS_HARD_MAX = 24
 VISIT_SECONDS = 8.0
 """How long a dialler that was refused may stay: time for a repair and a shuffle."""
 
+GREETING_SECONDS = 16.0
+"""How long who dialled may take to say how much it needs the link: its first frame, so a second is plenty."""
+
 REFUSED_PAUSE_SECONDS = 60.0
 """Pause after a target said that it is full: it will be for a while."""
 
@@ -559,7 +562,7 @@ LAZY_SECONDS = 0.1
 LAZY_QUEUE_MAX = 1000
 """Announcements that wait for one peer."""
 
-GRAFT_SECONDS_MIN = 0.2
+GRAFT_SECONDS_MIN = 0.25
 GRAFT_SECONDS_MAX = 3.0
 """Bounds of the time that an announced head has to come by itself, otherwise a round trip. A piece of the
 tree that lost its link waits so long; a push that lost one segment (200 ms) costs a copy."""

@@ -45,6 +45,7 @@ from .limits import (
     DIAL_PAUSE_SECONDS_MIN,
     DIAL_SECONDS,
     FULL_MEMBERSHIP_MAX,
+    GREETING_SECONDS,
     JOIN_HOPS,
     JOIN_IDS,
     JOIN_PASSIVE_HOPS,
@@ -391,6 +392,11 @@ class Membership:
             if until <= self._context.now:
                 del self.visiting[key]
                 self._context.disconnect(key, "visit over")
+        # Nobody decides about a link whose dialler says nothing, and enough of them would fill every place.
+        latest = self._context.now - GREETING_SECONDS
+        for key, peer in list(self._context.peers.items()):
+            if not peer.outbound and not peer.greeted and not peer.closing and peer.since <= latest:
+                self._context.disconnect(key, "no greeting")
 
     # Records.
 

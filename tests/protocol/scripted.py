@@ -13,6 +13,7 @@ from skerry.protocol.card import verify_card
 from skerry.protocol.catalogue import Catalogue, Entry
 from skerry.protocol.effects import Deliver, Effect, Misbehaved, Send, Store, StoreOperation
 from skerry.protocol.events import Connected, Event, Received, Started, Timer, TimerFired, TimerKind
+from skerry.protocol.exchange import Neighbour
 from skerry.protocol.head import make_head
 from skerry.protocol.messages import MESSAGE, Message
 from skerry.protocol.state import State
@@ -57,11 +58,14 @@ class Scripted:
         self.world.network.event(self.node, event)
         return self.effects[before:]
 
-    def connect(self, peer: Node, *, outbound: bool = False) -> list[Effect]:
-        """Bring a connection to a scripted peer up."""
+    def connect(self, peer: Node, *, outbound: bool = False, alone: bool | None = False) -> list[Effect]:
+        """Bring a connection to a scripted peer up; who dialled says whether it is alone, with None nothing."""
         assert peer.state is not None
         identity = peer.state.identity()
-        return self.happen(Connected(peer.key, identity.charters, identity.node, outbound))
+        effects = self.happen(Connected(peer.key, identity.charters, identity.node, outbound))
+        if not outbound and alone is not None:
+            effects += self.say(peer, Neighbour(alone=alone))
+        return effects
 
     def say(self, peer: Node, message: Message) -> list[Effect]:
         """Have a peer send a message."""

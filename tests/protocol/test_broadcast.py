@@ -5,7 +5,7 @@ from __future__ import annotations
 from skerry.protocol.effects import Effect, Send, SetTimer
 from skerry.protocol.envelope import open_envelope
 from skerry.protocol.events import Disconnected, Event, TimerKind
-from skerry.protocol.exchange import Full, Graft, IHave, Neighbour, Prune
+from skerry.protocol.exchange import Full, Graft, IHave, Prune
 from skerry.protocol.limits import (
     BUSY_SECONDS,
     DIAL_SECONDS,
@@ -172,7 +172,6 @@ def test_a_push_of_what_repair_brought_is_no_duplicate() -> None:
 def test_a_push_of_what_a_visit_brought_is_no_duplicate() -> None:
     script = ready(LINKS_MAX + 2)
     visitor, source, copier = script.peers[-1], *script.peers[:2]
-    script.say(visitor, Neighbour(alone=False))
     message, head = news(script, source, 1)
     script.say(visitor, IHave(b"", (head,)))
     assert sent(script.wait(0.5), visitor, Graft)
@@ -213,7 +212,7 @@ def test_who_loses_another_link_has_the_tree_still() -> None:
 def test_no_tree_grows_over_a_visit() -> None:
     script = ready(LINKS_MAX + 2)
     visitor, source = script.peers[-1], script.peers[0]
-    assert sent(script.say(visitor, Neighbour(alone=False)), visitor, Full)
+    assert sent(script.effects, visitor, Full)
     message, head = news(script, source, 1)
     effects = script.say(source, message) + script.wait(0.5)
     assert not sent(effects, visitor, News)

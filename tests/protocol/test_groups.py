@@ -19,7 +19,7 @@ from skerry.protocol.effects import (
 )
 from skerry.protocol.envelope import Envelope
 from skerry.protocol.events import Connected, LeaveGroup, Publish, Received, WallClock
-from skerry.protocol.exchange import Graft, IHave, Newest, NewestRequest, Ranges, RecordsRequest
+from skerry.protocol.exchange import Graft, IHave, Neighbour, Newest, NewestRequest, Ranges, RecordsRequest
 from skerry.protocol.groups import tag
 from skerry.protocol.limits import GROUPS_MAX, ROSTER_LEASE_SECONDS_MAX, ROSTER_REFRESH_SECONDS
 from skerry.protocol.messages import (
@@ -63,9 +63,8 @@ class Table:
     def connect(self, peer: Node, session: bytes = SESSION) -> list[Effect]:
         assert peer.state is not None
         identity = peer.state.identity()
-        return self.script.happen(
-            Connected(peer.key, identity.charters, identity.node, outbound=False, session=session)
-        )
+        come = Connected(peer.key, identity.charters, identity.node, outbound=False, session=session)
+        return self.script.happen(come) + self.script.say(peer, Neighbour(alone=False))
 
     def tell(self, peer: Node, session: bytes = SESSION, *groups: bytes) -> list[Effect]:
         """Have a peer tell that it is in the group (and in others)."""

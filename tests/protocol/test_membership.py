@@ -8,10 +8,12 @@ from skerry.protocol.addresses import is_global, network_of
 from skerry.protocol.effects import Connect, Disconnect, PutAnchors
 from skerry.protocol.envelope import open_envelope
 from skerry.protocol.events import AddressesConfigured, Connected, ConnectFailed, Disconnected, TimerKind
-from skerry.protocol.exchange import Full, Neighbour, NodesRequest, Offer, Ranges
+from skerry.protocol.exchange import Full, NodesRequest, Offer, Ranges
 from skerry.protocol.limits import (
+    DIAL_SECONDS,
     DIALS_MAX,
     FULL_MEMBERSHIP_MAX,
+    GREETING_SECONDS,
     LINKS_CHOSEN_MIN,
     LINKS_HARD_MAX,
     LINKS_MAX,
@@ -109,7 +111,7 @@ def test_inbound_links_never_push_out_chosen_ones() -> None:
         script.connect(peer, outbound=True)
     for peer in script.peers[LINKS_CHOSEN_MIN:]:
         if peer.key not in script.state.peers():
-            for effect in script.connect(peer) + script.say(peer, Neighbour(alone=True)):
+            for effect in script.connect(peer, alone=True):
                 if isinstance(effect, Disconnect):
                     script.happen(Disconnected(effect.peer))
     assert {peer.key for peer in chosen} <= set(script.state.peers())
@@ -120,16 +122,22 @@ def test_a_full_node_takes_in_a_lonely_one_and_lets_others_visit() -> None:
     script = Scripted(peers=LINKS_MAX + 2)
     for peer in script.peers[:LINKS_MAX]:
         script.connect(peer)
-        script.say(peer, Neighbour(alone=False))
     visitor, lonely = script.peers[LINKS_MAX:]
-    script.connect(visitor)
-    assert sent(script.say(visitor, Neighbour(alone=False)), visitor, Full)
-    script.connect(lonely)
-    effects = script.say(lonely, Neighbour(alone=True))
-    assert not sent(effects, lonely, Full)
+    assert sent(script.connect(visitor), visitor, Full)
+    assert not sent(script.connect(lonely, alone=True), lonely, Full)
     ended = {effect.peer for effect in script.wait(60.0) if isinstance(effect, Disconnect)}
     assert visitor.key in ended
     assert lonely.key not in ended
+
+
+def test_who_dials_and_says_nothing_is_let_go() -> None:
+    script = Scripted(peers=3)
+    silent, greeting, dialled = script.peers
+    script.connect(silent, alone=None)
+    script.connect(greeting)
+    script.connect(dialled, outbound=True)
+    effects = script.wait(GREETING_SECONDS + 2 * DIAL_SECONDS)
+    assert [effect.peer for effect in effects if isinstance(effect, Disconnect)] == [silent.key]
 
 
 def test_offered_records_are_asked_for_once_known_they_are_not() -> None:
@@ -226,11 +234,9 @@ def test_who_says_that_it_is_alone_pushes_out_only_who_said_so_before() -> None:
     usual = script.peers[:LINKS_MAX]
     for peer in usual:
         script.connect(peer)
-        script.say(peer, Neighbour(alone=False))
     refused = []
     for peer in script.peers[LINKS_MAX:]:
-        script.connect(peer)
-        effects = script.say(peer, Neighbour(alone=True))
+        effects = script.connect(peer, alone=True)
         refused += [other for other in script.peers if sent(effects, other, Full)]
     assert refused == script.peers[LINKS_MAX : LINKS_MAX + 4]
 
@@ -239,7 +245,6 @@ def test_a_dial_finds_room_however_many_come_to_visit() -> None:
     script = Scripted(peers=LINKS_HARD_MAX + 4)
     for peer in script.peers[: LINKS_HARD_MAX - 1]:
         script.connect(peer)
-        script.say(peer, Neighbour(alone=False))
     late = script.peers[-2:]
     script.say(script.peers[0], record_of(script, late[0], ("11.200.1.1:1",)))
     assert dials(script.wait(3.0)), "links of its own choice are missing"  # type: ignore[arg-type]

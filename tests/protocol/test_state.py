@@ -430,7 +430,7 @@ def test_who_says_again_and_again_that_it_is_alone_evicts_nobody_more() -> None:
     for peer in script.peers[: LINKS_MAX + 1]:
         script.connect(peer)
     lonely = script.peers[-1]
-    script.connect(lonely)
+    script.connect(lonely, alone=None)
     sent_full = [
         peer
         for _ in range(5)

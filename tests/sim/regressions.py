@@ -23,5 +23,17 @@ REGRESSIONS: dict[str, Plan] = {
     "a roster of a group that was left blamed its honest sender": Plan(
         43, nodes=14, seconds=20.0, faults=("lost-connections", "one-way-cut"), loss=0.05, groups=2
     ),
+    "peers that said nothing filled every place, and no member of a group got one": Plan(
+        181,
+        nodes=200,
+        seconds=8.0,
+        faults=("partition", "one-way-cut", "clock-jump", "renewals"),
+        loss=0.01,
+        clock_skew=43200.0,
+        byzantine=("silent-peer", "old-roster-replayer"),
+        bandwidth=200000.0,
+        hidden=0.3,
+        groups=1,
+    ),
 }
 """What it was -> the plan."""
