@@ -59,7 +59,7 @@ class Scripted:
         return self.effects[before:]
 
     def connect(self, peer: Node, *, outbound: bool = False, alone: bool | None = False) -> list[Effect]:
-        """Bring a connection to a scripted peer up; who dialled says whether it is alone, with None nothing."""
+        """Bring a connection to a scripted peer up; who dialled says whether it is alone, or nothing."""
         assert peer.state is not None
         identity = peer.state.identity()
         effects = self.happen(Connected(peer.key, identity.charters, identity.node, outbound))
