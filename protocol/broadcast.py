@@ -219,7 +219,7 @@ class Broadcast:
     def pruned(self, peer: bytes, message: Prune) -> None:
         """Push no more to a peer that gets its news elsewhere."""
         branch = self._branches.get((message.scope, peer))
-        if branch is not None:
+        if branch is not None and branch.eager:
             branch.eager = False
             self._regrow(message.scope, peer)
 

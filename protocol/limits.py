@@ -565,7 +565,7 @@ LAZY_QUEUE_MAX = 1000
 GRAFT_SECONDS_MIN = 0.25
 GRAFT_SECONDS_MAX = 3.0
 """Bounds of the time that an announced head has to come by itself, otherwise a round trip. A piece of the
-tree that lost its link waits so long; a push that lost one segment (200 ms) costs a copy."""
+tree that lost its link waits so long; a push that lost one segment (200 ms) comes before it."""
 
 ANNOUNCED_MAX = 4096
 """Announced heads that are waited for."""

@@ -190,6 +190,16 @@ def test_who_loses_the_link_that_news_came_by_asks_another_to_push() -> None:
     assert not sent(effects, eager, Graft)
 
 
+def test_who_prunes_again_and_again_has_one_graft_sent() -> None:
+    script = ready(5)
+    source, *lazy = script.peers
+    for peer in lazy:
+        script.say(peer, Prune(b""))
+    script.say(source, news(script, source, 1)[0])
+    effects = [effect for _ in range(4) for effect in script.say(source, Prune(b""))]
+    assert sum(len(sent(effects, peer, Graft)) for peer in lazy) == 1
+
+
 def test_when_the_peer_that_was_asked_goes_the_next_is_asked_at_once() -> None:
     script = ready()
     leaving, staying, source = script.peers
