@@ -275,6 +275,7 @@ class Membership:
         """Do what the DIAL timer is for."""
         self._context.timer(TimerKind.DIAL, DIAL_SECONDS)
         self._end_visits()
+        self._end_silent()
         self._dialling.tick()
         if self._rejoin_seconds < REJOIN_SECONDS and self._context.now >= self._walk_at:
             self._walk_at = self._context.now + DIAL_SECONDS
@@ -392,7 +393,9 @@ class Membership:
             if until <= self._context.now:
                 del self.visiting[key]
                 self._context.disconnect(key, "visit over")
-        # Nobody decides about a link whose dialler says nothing, and enough of them would fill every place.
+
+    def _end_silent(self) -> None:
+        """Let go of diallers that say nothing: nobody decides about them, and they would fill every place."""
         latest = self._context.now - GREETING_SECONDS
         for key, peer in list(self._context.peers.items()):
             if not peer.outbound and not peer.greeted and not peer.closing and peer.since <= latest:

@@ -100,7 +100,7 @@ class Interpreter:
     # Steps.
 
     def _connect(self, words: list[str]) -> list[Effect]:
-        return self.script.connect(self.peers[words[0]], outbound="outbound" in words)
+        return self.script.connect(self.peers[words[0]], outbound="outbound" in words, alone=None)
 
     def _disconnect(self, words: list[str]) -> list[Effect]:
         return self.script.happen(Disconnected(self.peers[words[0]].key))

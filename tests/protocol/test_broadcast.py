@@ -138,24 +138,27 @@ def test_a_head_that_came_meanwhile_is_not_asked_for() -> None:
     assert not sent(script.wait(5.0), announcer, Graft)
 
 
-def test_who_is_asked_and_comes_first_takes_the_place_of_the_late_one() -> None:
+def grafted() -> tuple[Scripted, News]:
+    """Return a state that has asked its second peer for news, which its first should push, and the news."""
     script = ready()
-    late, asked, source = script.peers
+    _, asked, source = script.peers
     script.say(asked, Prune(b""))
     message, head = news(script, source, 1)
     script.say(asked, IHave(b"", (head,)))
     assert sent(script.wait(0.5), asked, Graft)
+    return script, message
+
+
+def test_who_is_asked_and_comes_first_takes_the_place_of_the_late_one() -> None:
+    script, message = grafted()
+    late, asked, _ = script.peers
     assert not sent(script.say(asked, message), asked, Prune)
     assert sent(script.say(late, message), late, Prune)
 
 
 def test_an_answer_that_comes_after_the_push_is_a_duplicate() -> None:
-    script = ready()
-    late, asked, source = script.peers
-    script.say(asked, Prune(b""))
-    message, head = news(script, source, 1)
-    script.say(asked, IHave(b"", (head,)))
-    assert sent(script.wait(0.5), asked, Graft)
+    script, message = grafted()
+    late, asked, _ = script.peers
     script.say(late, message)
     assert sent(script.say(asked, message), asked, Prune)
 
