@@ -163,11 +163,11 @@ def network_rows(size: int, seed: int, *, join: bool = False) -> Iterator[Row]:
     goal = size == GOALS_SIZE
     publishing = publishers(world)
     count = PUBLISHERS_MEASURED_LARGE if goal else PUBLISHERS_MEASURED
-    count = min(count, len(publishing) // 2)
+    count = max(1, min(count, len(publishing) // 2))
     step = len(publishing) // count
     # A tree is shortest for those whose publications shaped it, so others are measured.
     shaping = publishing[::step][:count]
-    rest = [node for node in publishing if node not in shaping]
+    rest = [node for node in publishing if node not in shaping] or shaping
     others = rest[:: max(1, len(rest) // (count * ROUNDS_SETTLED))][: count * ROUNDS_SETTLED]
     yield from settled_rows(world, shaping, others, label, "<= 1" if goal else None)
     yield from lossy_rows(world, others[:count], label, "<= 2" if goal else None)

@@ -305,7 +305,12 @@ class Broadcast:
     def queues(self) -> dict[str, int]:
         """Return how much waits, by queue."""
         longest = max((len(branch.queue) for branch in self._branches.values()), default=0)
-        return {"lazy": longest, "announced": len(self._announced), "pushed": len(self._pushed)}
+        return {
+            "lazy": longest,
+            "announced": len(self._announced),
+            "pushed": len(self._pushed),
+            "came": len(self._came),
+        }
 
     def _remember(self, place: tuple[bytes, bytes], frame: bytes) -> None:
         self._pushed[place] = (self._context.now, frame)

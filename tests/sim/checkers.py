@@ -41,6 +41,7 @@ QUEUES = {
     "lazy": LAZY_QUEUE_MAX,
     "announced": ANNOUNCED_MAX,
     "pushed": PUSHED_FRAMES_MAX,
+    "came": PUSHED_FRAMES_MAX,
     "records": RECONCILE_QUEUE_MAX,
     "publications": PUBLISH_QUEUE_MAX,
 }
