@@ -17,6 +17,12 @@ def test_a_sample_has_not_moved(count: int, seed: int) -> None:
     assert shift(fit_table(rows), rows[rng.choice(2000, count, replace=False)]) < SHIFT_MAX
 
 
+@pytest.mark.parametrize("count", [20, 40, 60, 300])
+def test_all_rows_of_a_small_search_are_a_sample_of_it(count: int) -> None:
+    rows = np.random.default_rng(count).normal(size=(count, 6))
+    assert shift(fit_table(rows), rows) < 0.1
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_rows_from_elsewhere_have_moved(seed: int) -> None:
     rng = np.random.default_rng(seed)
