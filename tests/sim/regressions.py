@@ -35,5 +35,13 @@ REGRESSIONS: dict[str, Plan] = {
         hidden=0.3,
         groups=1,
     ),
+    "a liar told a peer its second head while all rested": Plan(
+        23,
+        nodes=16,
+        seconds=8.0,
+        faults=("lost-connections", "one-way-cut"),
+        clock_skew=60.0,
+        byzantine=("equivocating-owner",),
+    ),
 }
 """What it was -> the plan."""

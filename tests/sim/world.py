@@ -250,14 +250,17 @@ class World:
         return [node for node in self.nodes if node.up]
 
     def agree(self, nodes: Iterable[Node] | None = None) -> bool:
-        """Return whether all running nodes hold the same heads, and every catalogue whole."""
+        """Return whether all running nodes hold the same heads, and every catalogue whole.
+
+        Of a part of them, every catalogue that one of the part has whole: the others have nobody to ask.
+        """
         honest = [node for node in (nodes or self.running()) if node.key not in self.byzantine]
         states = [node.state for node in honest if node.state is not None]
         if len({self.view(state) for state in states}) > 1:
             return False
-        return all(
-            held.whole for state in states for key, held in state.heads().items() if key not in self.byzantine
-        )
+        heads = [(key, held) for state in states for key, held in state.heads().items()]
+        owed = {key for key, held in heads if held.whole or nodes is None} - self.byzantine
+        return all(held.whole for key, held in heads if key in owed)
 
     def view(self, state: State) -> bytes:
         """Return a fingerprint of all public heads that honest nodes must agree about.
