@@ -22,6 +22,7 @@ Rules of this file:
 1. Only what was verified down to its cards is pushed on: nothing unverified passes an honest node.
 2. News is forwarded once: afterwards it is answered from a bounded store, or by the head alone.
 3. Every queue has a bound, and what falls off it is brought by repair.
+4. Who passes on what others made sends no peer more than that one lets it: news beyond it is announced.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ from .limits import (
     PUSHED_FRAMES_SECONDS,
     REMOVED_IDS_MAX,
 )
-from .messages import MESSAGE, News
+from .messages import MESSAGE, News, Records
 from .violations import Violation
 
 GRAFT = "graft"
@@ -133,9 +134,18 @@ class Broadcast:
         known = self._context.peers.get(peer)
         return known is not None and not known.closing and peer not in self.visits
 
-    def eager_peers(self, scope: bytes) -> list[bytes]:
-        """Return the peers that news of a scope is pushed to."""
-        return [peer for (of, peer), branch in self._branches.items() if of == scope and branch.eager]
+    def pass_on(self, scopes: Collection[bytes], message: Records, besides: Collection[bytes | None]) -> None:
+        """Send records to the eager peers of some scopes, once to each, unless it is too much for one.
+
+        Such a peer finds the others by repair.
+        """
+        frame = MESSAGE.encode(message)
+        eager = dict.fromkeys(
+            peer for (of, peer), branch in self._branches.items() if of in scopes and branch.eager
+        )
+        for peer in eager:
+            if peer not in besides and self._context.bears(peer, message.work):
+                self._context.send_frame(peer, frame)
 
     def push(
         self,
@@ -157,7 +167,8 @@ class Broadcast:
         """
         head = head_id(head)
         self._note_traffic()
-        frame = MESSAGE.encode(_within_limits(news))
+        news = _within_limits(news)
+        frame = MESSAGE.encode(news)
         self._remember((scope, head), frame)
         if source is None:
             self._note_came(scope, b"", head)
@@ -166,7 +177,7 @@ class Broadcast:
         for (of, peer), branch in self._branches.items():
             if of != scope or peer == source:
                 continue
-            if branch.eager and peer not in self.visits:
+            if branch.eager and peer not in self.visits and self._context.bears(peer, news.work):
                 self._context.send_frame(peer, frame)
                 pushed += 1
             elif len(branch.queue) < LAZY_QUEUE_MAX:
@@ -237,7 +248,7 @@ class Broadcast:
         score has recovered.
         """
         source, now = self._context.peers[peer], self._context.now
-        if source.score.value(now) < 0 or not source.spend(ANNOUNCED_HEAD_WORK * len(heads), now):
+        if source.score.value(now) < 0 or not source.work.spend(ANNOUNCED_HEAD_WORK * len(heads), now):
             return
         for head in map(head_id, heads):
             if head not in self._announced:

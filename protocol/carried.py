@@ -174,9 +174,7 @@ class Carrier:
 
     def _pass_on(self, scope: bytes, owner: bytes, raw: bytes, besides: bytes | None) -> None:
         for message in records_of(self._owners, owner, raw):
-            for peer in self._broadcast.eager_peers(scope):
-                if peer != besides:
-                    self._context.send(peer, message)
+            self._broadcast.pass_on((scope,), message, (besides,))
 
 
 def records_of(owners: Owners, owner: bytes, raw: bytes) -> Iterator[Records]:

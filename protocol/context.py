@@ -171,10 +171,14 @@ class Context:
     def pays(self, peer: bytes, units: float) -> bool:
         """Charge a peer for work that it causes; False when it is too much, which costs its score."""
         culprit = self.peers[peer]
-        if culprit.spend(units, self.now):
+        if culprit.work.spend(units, self.now):
             return True
         culprit.score.was_abusive(self.now)
         return False
+
+    def bears(self, peer: bytes, units: float) -> bool:
+        """Return whether a peer takes so much more that it did not ask for: others may have made too much."""
+        return peer in self.peers and self.peers[peer].passed.spend(units, self.now)
 
     def refuse(self, peer: bytes, violation: Violation, detail: str) -> None:
         """Close a connection whose peer cannot be accepted at all."""

@@ -41,7 +41,7 @@ from .groups import Groups, Hooks
 from .head import HEAD, HEAD_TYPE, head_id
 from .history import Because
 from .index import Change, Held, Index, Outcome, Taken
-from .limits import CHAIN_WORK, ENVELOPE_WORK
+from .limits import CHAIN_WORK
 from .membership import NODES, Membership
 from .messages import (
     MESSAGE,
@@ -286,17 +286,13 @@ class Conversation:
 
     def _pass_charters_on(self, owner: bytes, scopes: Sequence[bytes], teller: bytes | None) -> None:
         """Send charters to the eager peers of some scopes, once to each."""
-        peers = dict.fromkeys(peer for scope in scopes for peer in self.broadcast.eager_peers(scope))
         for message in records_of(self.owners, owner, b""):
-            for peer in peers:
-                if peer != teller:
-                    self.context.send(peer, message)
+            self.broadcast.pass_on(scopes, message, (teller,))
 
     def _records(self, peer: bytes, message: Records) -> None:
         """Learn charters first, since the envelopes need them; one bad envelope does not spoil the others."""
         asked = any(kind in (RECORDS, GRAFT, NODES[0]) for kind, _ in self.context.peers[peer].promises)
-        work = CHAIN_WORK * len(message.charters) + ENVELOPE_WORK * len(message.envelopes)
-        if not asked and not self.context.pays(peer, work):
+        if not asked and not self.context.pays(peer, message.work):
             return
         changed, failure = self.owners.learn_all(message.charters)
         self.charters_changed(changed, peer)
@@ -368,9 +364,10 @@ class Conversation:
         self.publishing.answered(message.scope)
 
     def _news(self, peer: bytes, message: News) -> None:
-        if not self.context.pays(peer, ENVELOPE_WORK + len(message.cards)):
-            return
         envelope = open_envelope(message.envelope)
+        asked = (GRAFT, head_id(envelope.hash)) in self.context.peers[peer].promises
+        if not asked and not self.context.pays(peer, message.work):
+            return
         index = self._index_of(peer, envelope)
         if index is None:
             return

@@ -34,6 +34,8 @@ class TimerKind(enum.StrEnum):
     """Send the announcements that were collected."""
     GRAFT = "graft"
     """An announced head has not come by itself: ask for it. The key is the head's envelope hash."""
+    REPORT = "report"
+    """Report a false sketch that others reported before, unless enough have. The key is the card's hash."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -419,6 +419,11 @@ WORK_PER_SECOND = 2000.0
 WORK_SAVED_MAX = 40_000.0
 """Units that a quiet peer may save up: a first synchronisation."""
 
+PASSED_WORK_PER_SECOND = WORK_PER_SECOND / 2
+PASSED_WORK_SAVED_MAX = WORK_SAVED_MAX / 2
+"""Units that a node makes a peer pay by what it passes on unasked: half of what the peer lets it, since who
+passes on what others made cannot help how much it is. The other half is for what it asks of the peer."""
+
 RANGE_BYTES_MAX = 32 * 1024
 """(W) One part of a blob in a message: an eighth of a leaf, and half a frame."""
 
@@ -467,6 +472,11 @@ REPORTS_PER_OWNER_MAX = 32
 REPORTS_PER_CARD = 4
 """Owners whose reports of a card are held from which on a node adds none of its own: a report only makes
 others judge, and of one from every node each would get all."""
+
+REPORT_SECONDS = 600.0
+"""Who judged a card because of a report adds its own after a wait drawn up to this, while there are fewer.
+All judge within a second, and of ten thousand that report at once each would get ten thousand reports; so
+about twenty report before everybody knows four."""
 
 REPORT_LEASE_SECONDS_MAX = 21 * 24 * 3600
 """(W) Longest life of a report: that of the heads that it is about."""

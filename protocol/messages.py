@@ -26,8 +26,10 @@ from .limits import (
     CARD_BYTES_MAX,
     CARD_HASHES_MAX,
     CHAIN_CHARTERS_MAX,
+    CHAIN_WORK,
     CHARTER_BYTES_MAX,
     ENVELOPE_BYTES_MAX,
+    ENVELOPE_WORK,
     FRAME_BYTES_MAX,
     FRAME_ITEMS_MAX,
     GROUPS_MAX,
@@ -83,6 +85,11 @@ class Records(Struct, frozen=True, tag_field="type", tag="records"):
 
     charters: Annotated[tuple[CharterChain, ...], Meta(max_length=FRAME_ITEMS_MAX)]
     envelopes: Annotated[tuple[EnvelopeBytes, ...], Meta(max_length=FRAME_ITEMS_MAX)]
+
+    @property
+    def work(self) -> float:
+        """Return the units that it costs its sender where nobody asked for it."""
+        return CHAIN_WORK * len(self.charters) + ENVELOPE_WORK * len(self.envelopes)
 
 
 class Join(Struct, frozen=True, tag_field="type", tag="join"):
@@ -140,6 +147,11 @@ class News(Struct, frozen=True, tag_field="type", tag="news"):
     since: Natural
     cards: Annotated[tuple[CardBytes, ...], Meta(max_length=FRAME_ITEMS_MAX)]
     removed: Annotated[tuple[Hash, ...], Meta(max_length=REMOVED_IDS_MAX)]
+
+    @property
+    def work(self) -> float:
+        """Return the units that it costs its sender where nobody asked for it."""
+        return ENVELOPE_WORK + len(self.cards)
 
 
 class Missing(Struct, frozen=True, tag_field="type", tag="missing"):

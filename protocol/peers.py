@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from math import inf
 
 from .limits import (
+    PASSED_WORK_PER_SECOND,
+    PASSED_WORK_SAVED_MAX,
     PROMISES_MAX,
     REQUEST_SECONDS_MAX,
     REQUEST_SECONDS_MIN,
@@ -21,6 +23,49 @@ from .score import Score
 
 PromiseKey = tuple[str, bytes]
 """What an answer is recognised by: the kind of request, and bytes that name it."""
+
+
+@dataclass(slots=True)
+class Allowance:
+    """Units of work that refill with time.
+
+    Parameters
+    ----------
+    per_second
+        How fast.
+    saved_max
+        How many are saved up at most, and there at first.
+    """
+
+    per_second: float
+    saved_max: float
+    left: float = field(init=False)
+    _updated: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Begin with all that can be saved."""
+        self.left = self.saved_max
+
+    def spend(self, units: float, now: float) -> bool:
+        """Take units; False when fewer are left."""
+        self.left = min(self.saved_max, self.left + (now - self._updated) * self.per_second)
+        self._updated = now
+        if self.left < units:
+            return False
+        self.left -= units
+        return True
+
+    def owe(self, units: float) -> None:
+        """Take units that were used already: how many was not known before."""
+        self.left -= units
+
+
+def _work() -> Allowance:
+    return Allowance(WORK_PER_SECOND, WORK_SAVED_MAX)
+
+
+def _passed() -> Allowance:
+    return Allowance(PASSED_WORK_PER_SECOND, PASSED_WORK_SAVED_MAX)
 
 
 @dataclass(slots=True)
@@ -59,9 +104,10 @@ class Peer:
     """Whether it has said how much it needs the link: that counts once."""
     closing: bool = False
     """Whether this node is closing the connection."""
-    work: float = WORK_SAVED_MAX
-    """Units of work that the peer may still ask for; refills with time."""
-    work_updated: float = 0.0
+    work: Allowance = field(default_factory=_work)
+    """What the peer may still ask for."""
+    passed: Allowance = field(default_factory=_passed)
+    """What may still be passed on to the peer unasked."""
 
     def may_ask(self) -> bool:
         """Return whether another request may be under way at this peer."""
@@ -98,16 +144,3 @@ class Peer:
             del self.promises[key]
         self._due = min((deadline for _, deadline in self.promises.values()), default=inf)
         return late
-
-    def spend(self, units: float, now: float) -> bool:
-        """Pay for work that the peer asks for; False when it asked for too much."""
-        self.work = min(WORK_SAVED_MAX, self.work + (now - self.work_updated) * WORK_PER_SECOND)
-        self.work_updated = now
-        if self.work < units:
-            return False
-        self.work -= units
-        return True
-
-    def owe(self, units: float) -> None:
-        """Charge for work that was done already: what it took was not known before."""
-        self.work -= units

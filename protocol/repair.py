@@ -143,7 +143,7 @@ class Repair:
         ):
             return
         differences = index.set.respond(message.ranges, message.leg)
-        self._context.peers[peer].owe(_work(differences.answer))
+        self._context.peers[peer].work.owe(_work(differences.answer))
         self._send_ranges(peer, message.scope, message.leg + 1, differences.answer)
         self._want(peer, message.scope, differences.wanted)
         if message.leg == 1 and not differences.answer and not differences.wanted:

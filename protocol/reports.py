@@ -13,10 +13,10 @@ from .context import Context
 from .effects import SketchReported
 from .envelope import Envelope, RecordHeader, Verified
 from .errors import RemoteProtocolError
-from .events import SketchVerdict
+from .events import SketchVerdict, TimerKind
 from .history import Because
 from .index import Index
-from .limits import REPORTS_PER_CARD
+from .limits import REPORT_SECONDS, REPORTS_PER_CARD
 from .report import Report, make_report
 
 
@@ -68,24 +68,38 @@ class Reports:
 
     def verdict(self, event: SketchVerdict, owner: bytes) -> None:
         """Show a card with a false sketch no more, and report it; ``owner`` is this node's."""
-        for scope, index in self._indexes.items():
+        for index in self._indexes.values():
             held = index.heads.get(event.node_key)
             entry = None if held is None else held.catalogue.find(event.card_id)
             if held is None or entry is None or event.honest or entry.hash in held.hidden:
                 continue
             index.hide(held, event.card_id)
-            if _reporters(index, entry.hash) >= REPORTS_PER_CARD:
-                continue  # Everybody judges by what is reported already: one more tells nothing.
-            report = make_report(
-                self._context.signer,
-                owner=owner,
-                scope=scope,
-                accused=event.node_key,
-                card=entry.hash,
-                issued=self._context.wall,
-            )
-            try:
-                self._spread(report)
-            except RemoteProtocolError as error:
-                # A key that is about to end cannot promise so long a lease; the card is hidden here at least.
-                self._context.note(self._context.key, Because.REFUSED, f"{error.violation}: {error.why}")
+            if _reporters(index, entry.hash):
+                # The others know already, and judge at this moment as well.
+                wait = REPORT_SECONDS * self._context.rng.random()
+                self._context.timer(TimerKind.REPORT, wait, entry.hash)
+            else:
+                self._report(index, event.node_key, entry.hash, owner)
+
+    def due(self, card: bytes, owner: bytes) -> None:
+        """Report a card that was found to be false some time ago, unless enough others have."""
+        for index in self._indexes.values():
+            accused = next((key for key, held in index.heads.items() if card in held.hidden), None)
+            # Everybody judges by what is reported already: one more tells nothing.
+            if accused is not None and _reporters(index, card) < REPORTS_PER_CARD:
+                self._report(index, accused, card, owner)
+
+    def _report(self, index: Index, accused: bytes, card: bytes, owner: bytes) -> None:
+        report = make_report(
+            self._context.signer,
+            owner=owner,
+            scope=index.scope,
+            accused=accused,
+            card=card,
+            issued=self._context.wall,
+        )
+        try:
+            self._spread(report)
+        except RemoteProtocolError as error:
+            # A key that is about to end cannot promise so long a lease; the card is hidden here at least.
+            self._context.note(self._context.key, Because.REFUSED, f"{error.violation}: {error.why}")

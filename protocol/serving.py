@@ -57,7 +57,7 @@ class Serving:
         """Send cards."""
         held = self._shown(peer, message.head)
         cards = [] if held is None else cards_in(held.cards, message.hashes)
-        if not cards or not self._context.peers[peer].spend(CARD_WORK * len(cards), self._context.now):
+        if not cards or not self._context.peers[peer].work.spend(CARD_WORK * len(cards), self._context.now):
             self._context.send(peer, Missing(message.head))
             return
         for part in chunk(cards):

@@ -337,6 +337,8 @@ class State:
             case TimerKind.GRAFT:
                 self._parts.broken_promises()
                 self._parts.broadcast.graft_due(timer.key)
+            case TimerKind.REPORT:
+                self._parts.reports.due(timer.key, self._owner)
 
     def _housekeeping(self) -> None:
         self._context.timer(TimerKind.HOUSEKEEPING, HOUSEKEEPING_SECONDS)

@@ -169,6 +169,4 @@ class Whereabouts:
 
     def _send(self, owner: bytes, raw: bytes, besides: tuple[bytes | None, ...]) -> None:
         for message in records_of(self._owners, owner, raw):
-            for peer in self._broadcast.eager_peers(PUBLIC):
-                if peer not in besides:
-                    self._context.send(peer, message)
+            self._broadcast.pass_on((PUBLIC,), message, besides)

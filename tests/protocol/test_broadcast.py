@@ -6,6 +6,7 @@ from skerry.protocol.effects import Effect, Send, SetTimer
 from skerry.protocol.envelope import open_envelope
 from skerry.protocol.events import Disconnected, Event, TimerKind
 from skerry.protocol.exchange import Full, Graft, IHave, Prune
+from skerry.protocol.head import head_id
 from skerry.protocol.limits import (
     BUSY_SECONDS,
     DIAL_SECONDS,
@@ -41,6 +42,30 @@ def test_verified_news_goes_to_everybody_but_its_sender() -> None:
     message, _ = news(script, script.peers[0], 2)
     effects = script.say(script.peers[0], message)
     assert [sent(effects, peer, News) for peer in script.peers] == [[], [message], [message]]
+
+
+def test_news_is_announced_to_a_peer_that_got_too_much_of_it() -> None:
+    script = ready()
+    source, tired, other = script.peers
+    script.state.peers()[tired.key].passed.left = 0.0
+    message, head = news(script, source, 2)
+    effects = script.say(source, message)
+    assert sent(effects, other, News) == [message]
+    assert sent(effects, tired, News) == []
+    assert [said.heads for said in sent(script.wait(1.0), tired, IHave)] == [(head_id(head),)]
+    assert sent(script.say(tired, Graft(b"", head_id(head))), tired, News) == [message]
+
+
+def test_news_that_was_asked_for_costs_nothing() -> None:
+    script = ready()
+    source = script.peers[0]
+    message, head = news(script, source, 2)
+    script.say(source, IHave(b"", (head_id(head),)))
+    assert sent(script.wait(1.0), source, Graft)
+    script.state.peers()[source.key].work.left = 0.0
+    script.say(source, message)
+    assert len(script.state.cards()) == 2
+    assert script.state.peers()[source.key].score.abuse == 0.0
 
 
 def test_news_that_does_not_verify_goes_nowhere() -> None:

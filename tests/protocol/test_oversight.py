@@ -14,11 +14,22 @@ from skerry.protocol.effects import (
     DropNodeRecord,
     MayBeCutOff,
     PutRecord,
+    SetTimer,
     SketchReported,
     WhyReport,
 )
 from skerry.protocol.envelope import Envelope, open_envelope
-from skerry.protocol.events import Disconnected, Publish, SketchVerdict, Vouch, WallClock, Why
+from skerry.protocol.events import (
+    Disconnected,
+    Publish,
+    SketchVerdict,
+    Timer,
+    TimerFired,
+    TimerKind,
+    Vouch,
+    WallClock,
+    Why,
+)
 from skerry.protocol.head import HEAD
 from skerry.protocol.history import Because
 from skerry.protocol.limits import (
@@ -26,6 +37,7 @@ from skerry.protocol.limits import (
     HEADS_TO_JUDGE_MIN,
     HOUSEKEEPING_SECONDS,
     OWN_HEAD_SECONDS,
+    REPORT_SECONDS,
     REPORTS_PER_CARD,
     REPORTS_PER_OWNER_MAX,
 )
@@ -182,6 +194,22 @@ def test_a_report_is_no_verdict_until_the_numbers_are_in() -> None:
     assert script.state.cards() == []
 
 
+def test_records_are_passed_on_as_far_as_a_peer_bears_them() -> None:
+    """Found by the simulator: who passed on what two healed parts had said was cut off for it."""
+    script = Scripted(peers=3)
+    accuser, tired, other = script.peers
+    for peer in script.peers:
+        script.connect(peer)
+    script.state.peers()[tired.key].passed.left = 0.0
+    said = report(script, accuser, other, b"no card").to_bytes()
+    effects = script.say(accuser, Records((script.charters(accuser),), (said,)))
+    assert sent(effects, other, Records)
+    assert not sent(effects, tired, Records)
+    script.wait(1.0)
+    said = report(script, accuser, other, b"another").to_bytes()
+    assert sent(script.say(accuser, Records((script.charters(accuser),), (said,))), tired, Records)
+
+
 def test_a_report_of_a_card_that_is_not_here_is_kept_and_troubles_nobody() -> None:
     script = Scripted()
     peer, accuser = script.peers
@@ -239,6 +267,26 @@ def test_who_holds_reports_enough_hides_the_card_and_adds_none() -> None:
     effects = script.happen(SketchVerdict(liar.key, CARD.decode(card).id, honest=False))
     assert script.state.cards() == []
     assert not stored(effects, PutRecord)
+
+
+def test_who_judged_because_of_a_report_adds_its_own_later() -> None:
+    """All others judge at the same moment: at once, every node of the network would report."""
+    script = Scripted(peers=3)
+    liar, accuser, other = script.peers
+    for peer in script.peers:
+        script.connect(peer)
+    (card,) = publish(script, liar, "a")
+    said = report(script, accuser, liar, card).to_bytes()
+    script.say(accuser, Records((script.charters(accuser),), (said,)))
+    effects = script.happen(SketchVerdict(liar.key, CARD.decode(card).id, honest=False))
+    assert script.state.cards() == [], "it is hidden at once"
+    assert not stored(effects, PutRecord)
+    (timer,) = (effect for effect in effects if isinstance(effect, SetTimer))
+    assert timer.timer == Timer(TimerKind.REPORT, card_hash(card))
+    assert 0 < timer.at - script.world.network.now <= 1.1 * REPORT_SECONDS
+    effects = script.happen(TimerFired(timer.timer))
+    assert stored(effects, PutRecord)
+    assert sent(effects, other, Records)
 
 
 def test_a_card_that_comes_after_its_report_is_judged() -> None:

@@ -108,10 +108,10 @@ def test_an_answer_of_a_reconciliation_is_paid_for() -> None:
     script = Scripted()
     peer = script.peers[0]
     script.connect(peer, outbound=True)
-    before = script.state.peers()[peer.key].work
+    before = script.state.peers()[peer.key].work.left
     garbage = tuple(Range(f"{n:02x}", (bytes([n]) * 16,) * 16, (), whole=False) for n in range(16))
     (answer,) = sent(script.say(peer, Ranges(b"", 1, garbage)), peer, Ranges)
-    assert before - script.state.peers()[peer.key].work >= 16 * 16 + len(answer.ranges)
+    assert before - script.state.peers()[peer.key].work.left >= 16 * 16 + len(answer.ranges)
 
 
 def test_two_nodes_with_different_halves_become_equal() -> None:

@@ -98,6 +98,7 @@ class Sybil(Byzantine):
 class LyingSketch(Byzantine):
     """Publishes cards whose sketch does not follow from their specification."""
 
+    stirs = True
     machines_max = 6
 
     @classmethod
@@ -236,6 +237,7 @@ class ClockLiar(Byzantine):
     """Signs heads of any time: far ahead, long past, and back and forth."""
 
     publishes = True
+    stirs = True
     machines_max = 8
 
     def __init__(

@@ -49,6 +49,8 @@ class Byzantine:
     """Whether its nodes must be members of a group to do any harm."""
     publishes: ClassVar[bool] = False
     """Whether its lies are about what it publishes itself."""
+    stirs: ClassVar[bool] = False
+    """Whether something may be said about its lies, by itself or by others, when all is quiet again."""
     machines_max: ClassVar[int] = 1000
     """How many nodes of the kind a run has at most: a few of the busiest keep a large network busy."""
 
@@ -113,6 +115,7 @@ class EquivocatingOwner(Byzantine):
     """Tells half of the peers one head and the other half another of the same number."""
 
     publishes = True
+    stirs = True
     machines_max = 8
 
     def messages(self, peer: bytes, message: Message) -> list[Message]:

@@ -155,8 +155,8 @@ class Run:
         checkers.met.clear()
         self._wait_for_rest(end)
         network.run(network.now + REST_SECONDS)
-        if any(KINDS[name].publishes for name in self.plan.byzantine):
-            # Who lies about its own catalogue may do so in any quiet moment; all agree about that too.
+        if any(KINDS[name].stirs for name in self.plan.byzantine):
+            # A second head, or a report, may come in any quiet moment; all agree about that too.
             self._wait_for_rest(end)
         checkers.at_rest(self.societies)
 

@@ -106,7 +106,7 @@ class Society:
 
     def leave_and_return(self) -> None:
         """Have a member forget the group, and come back on another invitation."""
-        node = self._one([node for node in self.present if node not in self.admins])
+        node = self._one([node for node in self.present if node not in self.admins and self._is_kept(node)])
         if node is not None:
             self.world.network.event(node, LeaveGroup(self.club.id))
             later = self.world.network.now + RETURNS_AFTER_SECONDS
@@ -146,7 +146,7 @@ class Society:
         roles = sorted(present.items(), key=lambda item: item[0] is not admin)
         envelope = self.club.next(roles, parents=parents or self.tips)
         # Who joins two rosters has both.
-        self.club.give(admin, *parents, envelope)
+        self.club.give(admin, *(parents or (self.tips if len(self.tips) > 1 else ())), envelope)
         return envelope
 
     def _invite(self, node: Node) -> None:
@@ -158,6 +158,15 @@ class Society:
         address = f"{self.admins[0].address}#{'0' * 8}"
         if node is not self.admins[0]:
             self.world.network.event(node, AddressesConfigured((address,)))
+
+    def _is_kept(self, node: Node) -> bool:
+        """Return whether an admin, who stays, has what a node published: it is forgotten where one leaves."""
+        if not self.club.accepted.get(node.key):
+            return True
+        states = [admin.state for admin in self.admins if admin.state is not None]
+        held = [state.heads(self.club.id).get(node.key) for state in states]
+        cards = self.club.accepted[node.key].values()
+        return any(one is not None and set(cards) <= set(one.cards.values()) for one in held)
 
     def _leaver(self) -> Node:
         return self.rng.choice([node for node in self.roles if node not in self.admins])
