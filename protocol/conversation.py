@@ -329,6 +329,7 @@ class Conversation:
             return False
         outcome, key = index.admit(raw, envelope)
         if outcome in (Outcome.NEW, Outcome.DISPUTED):
+            self._pass_proof_on(index, key, peer, outcome)
             self._head_came(index, key, peer)
             return True
         self._known_head_came(index, key, peer, outcome)
@@ -385,6 +386,7 @@ class Conversation:
         elif new:
             self.context.peers[peer].score.was_useful(self.context.now)
             self.broadcast.fresh(index.scope, peer, envelope.hash)
+        self._pass_proof_on(index, key, peer, outcome)
         if (new or outcome is Outcome.SAME) and self._changes_complete(index, key, message, peer):
             return
         if new:
@@ -442,6 +444,12 @@ class Conversation:
         if held is not None:
             self.repair.send_records(peer, index, [held.head.value.node_key])
         self.context.send(peer, Missing(message.head))
+
+    def _pass_proof_on(self, index: Index, key: bytes, peer: bytes, outcome: Outcome) -> None:
+        """Send both heads of an equivocation on at once: repair takes minutes to reach all."""
+        if outcome is Outcome.DISPUTED:
+            for charters, envelopes in self.owners.frames(index.envelopes(key)):
+                self.broadcast.pass_on((index.scope,), Records(charters, envelopes), (peer,))
 
     def _head_came(self, index: Index, key: bytes, peer: bytes) -> None:
         """Get the catalogue of a head that is newly held."""

@@ -101,6 +101,8 @@ class Pulls:
     ) -> None:
         """Put the newest head of a node key on the list, in place of an older one of the same key."""
         if not self._allows(index, held):
+            # What an older head signs must not be held against this one.
+            self.settled(index, held.head.value.node_key)
             return
         place = (index.scope, held.head.value.node_key)
         old = self._wanted.pop(place, None)

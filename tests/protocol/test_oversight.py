@@ -41,7 +41,7 @@ from skerry.protocol.limits import (
     REPORTS_PER_CARD,
     REPORTS_PER_OWNER_MAX,
 )
-from skerry.protocol.messages import CardsRequest, News, Records, TreeRequest
+from skerry.protocol.messages import Cards, CardsRequest, News, Records, TreeRequest
 from skerry.protocol.report import REPORT, REPORT_TYPE, make_report, verify_report
 from skerry.protocol.violations import Violation
 from tests.protocol.scripted import Scripted, delivered, sent, stored, violations
@@ -331,6 +331,26 @@ def test_strangers_share_one_quota_of_bodies_and_heads_are_admitted_all_the_same
     (why,) = delivered(small.happen(Why(1, small.world.owner_of[second.key])), WhyReport)
     withheld = [reason.detail for reason in why.reasons if reason.because is Because.WITHHELD]
     assert withheld[0].startswith("quota-strangers: 2 cards")
+
+
+def test_a_catalogue_under_way_is_given_up_when_a_newer_head_is_beyond_the_quota(small: Scripted) -> None:
+    """Found by the simulator: who sent what the older head signs was blamed for not sending the newer."""
+    owner = small.peers[0]
+    small.say(owner, Records((small.charters(owner),), ()))
+    raw, catalogue = small.head(owner, [small.world.card(owner, "a")])
+    (asked,) = sent(small.say(owner, News(raw, 0, (), ())), owner, TreeRequest)
+    grown, _ = small.head(owner, [small.world.card(owner, slug) for slug in "abcd"], seq=2)
+    effects = small.say(owner, News(grown, 0, (), ()))
+    answers = [catalogue.answer(asked)]
+    while answers:
+        answer = answers.pop()
+        assert answer is not None
+        effects += (more := small.say(owner, answer))
+        answers += [catalogue.answer(request) for request in sent(more, owner, TreeRequest)]
+        for request in sent(more, owner, CardsRequest):
+            effects += small.say(owner, Cards(request.head, (small.world.card(owner, "a"),)))
+    assert violations(effects) == []
+    assert small.state.cards() == []
 
 
 def test_who_is_vouched_for_is_fetched(small: Scripted) -> None:

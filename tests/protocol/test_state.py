@@ -153,6 +153,8 @@ def test_two_heads_of_one_number_are_a_proof_that_is_kept_and_passed_on() -> Non
     assert (held.head.raw, held.other and held.other.raw) == (smaller, larger)
     assert [what.proof for what in delivered(effects, Disputed)] == [(smaller, larger)]
     assert delivered(effects, CardsChanged)[-1].disputed
+    (proof,) = sent(effects, peer, Records)
+    assert set(proof.envelopes) == {first, second}, "others must not wait for repair"
     answer = script.say(other, RecordsRequest(b"", (peer.key,)))
     assert set(sent(answer, other, Records)[0].envelopes) == {first, second}
 
