@@ -13,7 +13,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -158,7 +158,7 @@ class Carrier:
         record = carried.verify(raw, trust, self._context.wall)
         if not carried.keep(record, own=own):
             return False
-        self._pass_on(header.scope, header.owner, raw, besides=peer)
+        self.pass_on((header.scope,), [(header.owner, raw)], besides=peer)
         self._kept(record)
         return True
 
@@ -172,9 +172,12 @@ class Carrier:
             except RemoteProtocolError:
                 continue
 
-    def _pass_on(self, scope: bytes, owner: bytes, raw: bytes, besides: bytes | None) -> None:
-        for message in records_of(self._owners, owner, raw):
-            self._broadcast.pass_on((scope,), message, (besides,))
+    def pass_on(
+        self, scopes: Collection[bytes], items: Iterable[tuple[bytes, bytes]], besides: bytes | None
+    ) -> None:
+        """Send envelopes of owners, with the charters they need, to the eager peers of some scopes."""
+        for charters, envelopes in self._owners.frames(items):
+            self._broadcast.pass_on(scopes, Records(charters, envelopes), (besides,))
 
 
 def records_of(owners: Owners, owner: bytes, raw: bytes) -> Iterator[Records]:

@@ -20,7 +20,7 @@ from typing import Any
 from .admission import ADMISSION_TYPE
 from .broadcast import GRAFT, Broadcast
 from .card import verify_card
-from .carried import Carried, Carrier, records_of
+from .carried import Carried, Carrier
 from .charter import ROLE_SERVE
 from .context import Context
 from .effects import RecordsTaken
@@ -278,16 +278,12 @@ class Conversation:
             concerned = [scope for scope, index in self.indexes.items() if owner in index.set]
             for index in self.indexes.values():
                 self._settled(index, index.recheck(owner))
-            self._pass_charters_on(owner, concerned, teller)  # also to whose key they end: so it hears why
+            # Also to the one whose key they end: so it hears why.
+            self.carrier.pass_on(concerned, [(owner, b"")], teller)
             self._end_revoked(owner)
             for index in self.indexes.values():
                 self.publishing.renew(index)  # at once if these charters ended the own head
         self.groups.update()
-
-    def _pass_charters_on(self, owner: bytes, scopes: Sequence[bytes], teller: bytes | None) -> None:
-        """Send charters to the eager peers of some scopes, once to each."""
-        for message in records_of(self.owners, owner, b""):
-            self.broadcast.pass_on(scopes, message, (teller,))
 
     def _records(self, peer: bytes, message: Records) -> None:
         """Learn charters first, since the envelopes need them; one bad envelope does not spoil the others."""
@@ -448,8 +444,7 @@ class Conversation:
     def _pass_proof_on(self, index: Index, key: bytes, peer: bytes, outcome: Outcome) -> None:
         """Send both heads of an equivocation on at once: repair takes minutes to reach all."""
         if outcome is Outcome.DISPUTED:
-            for charters, envelopes in self.owners.frames(index.envelopes(key)):
-                self.broadcast.pass_on((index.scope,), Records(charters, envelopes), (peer,))
+            self.carrier.pass_on((index.scope,), index.envelopes(key), peer)
 
     def _head_came(self, index: Index, key: bytes, peer: bytes) -> None:
         """Get the catalogue of a head that is newly held."""
