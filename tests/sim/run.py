@@ -143,7 +143,9 @@ class Run:
         self.checkers.shown_is_verified()
 
     def _at_rest(self) -> bool:
-        return self.world.agree() and all(
+        if not self.world.agree() or not self.world.is_idle():
+            return False
+        return all(
             society.club.agree(society.members())
             and all(society.shown(node) == society.expected() for node in society.members())
             for society in self.societies

@@ -262,6 +262,11 @@ class World:
         owed = {key for key, held in heads if held.whole or nodes is None} - self.byzantine
         return all(held.whole for key, held in heads if key in owed)
 
+    def is_idle(self) -> bool:
+        """Return whether no running node is yet to sign what it was asked to publish."""
+        states = [node.state for node in self.running() if node.state is not None]
+        return not any(state.queues()["publications"] for state in states)
+
     def view(self, state: State) -> bytes:
         """Return a fingerprint of all public heads that honest nodes must agree about.
 
