@@ -195,7 +195,8 @@ class QuotaExhauster(Byzantine):
             return []
         catalogue, cards = self._catalogues[request.head]
         if isinstance(request, CardsRequest):
-            return [self.say(event.peer, Cards(request.head, tuple(cards[item] for item in request.hashes)))]
+            known = tuple(cards[item] for item in request.hashes if item in cards)
+            return [self.say(event.peer, Cards(request.head, known))]
         answer = catalogue.answer(request)
         return [] if answer is None else [self.say(event.peer, answer)]
 
