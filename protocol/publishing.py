@@ -83,6 +83,15 @@ class Publishing:
         self._joined_at[scope] = self._context.now
         self._context.timer(TimerKind.OWN_HEAD, OWN_HEAD_SECONDS)
 
+    def left(self, scope: bytes) -> None:
+        """Refuse what waits to be published in a group that this node leaves."""
+        waiting, self._waiting = self._waiting, deque()
+        for index, event in waiting:
+            if index.scope == scope:
+                self._context.deliver(PublishRefused(event.token, "this node left the group"))
+            else:
+                self._waiting.append((index, event))
+
     def connected(self, peer: bytes, scope: bytes) -> None:
         """Ask a peer for this node's own newest head, until one has answered."""
         if scope not in self._answered:
@@ -143,6 +152,10 @@ class Publishing:
         return held is None or held.whole or waited >= OWN_CATALOGUE_SECONDS
 
     def _sign_publication(self, index: Index, event: Publish) -> None:
+        if not index.takes(self._owner):
+            # It was asked to publish while it might.
+            self._context.deliver(PublishRefused(event.token, "not a publisher in the group"))
+            return
         try:
             cards = [verify_card(raw, owner=self._owner) for raw in event.cards]
             change = self._sign(index, cards, event.removed)

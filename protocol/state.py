@@ -292,6 +292,7 @@ class State:
         self._context.deliver(report)
 
     def _leave(self, event: LeaveGroup) -> None:
+        self._parts.publishing.left(event.group)
         self._parts.groups.leave(event.group)
 
     def _wall_clock(self, event: WallClock) -> None:

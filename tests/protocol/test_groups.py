@@ -12,6 +12,8 @@ from skerry.protocol.effects import (
     DropGroup,
     Effect,
     GroupChanged,
+    Published,
+    PublishRefused,
     PutCatalogue,
     PutGroup,
     PutHead,
@@ -21,7 +23,12 @@ from skerry.protocol.envelope import Envelope
 from skerry.protocol.events import Connected, LeaveGroup, Publish, Received, WallClock
 from skerry.protocol.exchange import Graft, IHave, Neighbour, Newest, NewestRequest, Ranges, RecordsRequest
 from skerry.protocol.groups import tag
-from skerry.protocol.limits import GROUPS_MAX, ROSTER_LEASE_SECONDS_MAX, ROSTER_REFRESH_SECONDS
+from skerry.protocol.limits import (
+    GROUPS_MAX,
+    OWN_HEAD_SECONDS,
+    ROSTER_LEASE_SECONDS_MAX,
+    ROSTER_REFRESH_SECONDS,
+)
 from skerry.protocol.messages import (
     MESSAGE,
     CardsRequest,
@@ -253,6 +260,28 @@ def test_leaving_forgets_all_and_tells_the_peers(table: Table) -> None:
     assert table.id not in table.script.state.groups().groups
     assert table.script.happen(LeaveGroup(bytes(32))) == []
     assert not violations(table.script.say(table.peer, Digest(table.id, 0, bytes(32))))
+
+
+def test_what_waits_to_be_published_in_a_group_is_refused_when_it_is_left(table: Table) -> None:
+    """Found by the simulator: it was signed later, said to be published, and with nobody."""
+    table.meet(table.outsider)
+    table.script.say(table.outsider, Newest(b"", b""))
+    card = table.script.world.card(table.node, "one")
+    assert not delivered(table.script.happen(Publish(1, (card,), (), table.id)), Published)
+    effects = table.script.happen(LeaveGroup(table.id))
+    assert [what.token for what in delivered(effects, PublishRefused)] == [1]
+    assert not delivered(table.script.wait(2 * OWN_HEAD_SECONDS), Published)
+
+
+def test_who_is_put_out_while_a_publication_waits_does_not_sign_it(table: Table) -> None:
+    table.meet(table.outsider)
+    table.script.say(table.outsider, Newest(b"", b""))
+    card = table.script.world.card(table.node, "one")
+    table.script.happen(Publish(1, (card,), (), table.id))
+    table.club.give(table.node, table.club.next([(table.admin, GroupRole.ADMIN)]))
+    effects = table.script.wait(2 * OWN_HEAD_SECONDS)
+    assert [what.token for what in delivered(effects, PublishRefused)] == [1]
+    assert not delivered(effects, Published)
 
 
 def test_publishing_in_a_group_waits_for_what_its_members_know(table: Table) -> None:
