@@ -176,11 +176,11 @@ class Carrier:
         self, scopes: Collection[bytes], items: Iterable[tuple[bytes, bytes]], besides: bytes | None
     ) -> None:
         """Send envelopes of owners, with the charters they need, to the eager peers of some scopes."""
-        for charters, envelopes in self._owners.frames(items):
-            self._broadcast.pass_on(scopes, Records(charters, envelopes), (besides,))
+        for message in records_of(self._owners, items):
+            self._broadcast.pass_on(scopes, message, (besides,))
 
 
-def records_of(owners: Owners, owner: bytes, raw: bytes) -> Iterator[Records]:
-    """Yield the messages that carry an envelope with the charters it needs."""
-    for charters, envelopes in owners.frames([(owner, raw)]):
+def records_of(owners: Owners, items: Iterable[tuple[bytes, bytes]]) -> Iterator[Records]:
+    """Yield the messages that carry envelopes, each with its owner, and the charters that they need."""
+    for charters, envelopes in owners.frames(items):
         yield Records(charters, envelopes)

@@ -210,7 +210,7 @@ class Groups:
                     self._send_admission(peer, record)
 
     def _send_admission(self, peer: bytes, record: Verified[Admission]) -> None:
-        for message in records_of(self._owners, record.value.owner, record.raw):
+        for message in records_of(self._owners, [(record.value.owner, record.raw)]):
             self._context.send(peer, message)
 
     def _send_roster(self, peer: bytes, raw: bytes) -> None:

@@ -168,5 +168,5 @@ class Whereabouts:
         return True
 
     def _send(self, owner: bytes, raw: bytes, besides: tuple[bytes | None, ...]) -> None:
-        for message in records_of(self._owners, owner, raw):
+        for message in records_of(self._owners, [(owner, raw)]):
             self._broadcast.pass_on((PUBLIC,), message, besides)

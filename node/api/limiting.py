@@ -23,42 +23,22 @@ from skerry.node.limits import (
     API_REQUESTS_CONCURRENT_MAX,
     API_REQUESTS_PER_SECOND,
 )
+from skerry.protocol.allowance import Allowance
 
 from .problems import TooMany
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from aiohttp import web
-
-
-class Bucket:
-    """A token bucket: `burst` requests at once, `rate` a second in the long run."""
-
-    def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._clock = clock
-        self._left = burst
-        self._at = clock()
-
-    def take(self) -> bool:
-        """Take one, if one is left."""
-        now = self._clock()
-        self._left = min(self._burst, self._left + (now - self._at) * self._rate)
-        self._at = now
-        if self._left < 1.0:
-            return False
-        self._left -= 1.0
-        return True
 
 
 class Limiter:
     """The bounds of one API."""
 
     def __init__(self) -> None:
-        self._callers: dict[str, Bucket] = {}
-        self._strangers = Bucket(API_REFUSALS_PER_SECOND, API_REFUSALS_BURST)
+        self._callers: dict[str, Allowance] = {}
+        self._strangers = Allowance(API_REFUSALS_PER_SECOND, API_REFUSALS_BURST)
         self._requests = 0
         self._body_bytes = 0
 
@@ -70,14 +50,14 @@ class Limiter:
         TooMany
             ``E-API-RATE``.
         """
-        # There are as many buckets as tokens that were ever good in this run, which only admins make.
-        bucket = self._callers.setdefault(caller, Bucket(API_REQUESTS_PER_SECOND, API_REQUESTS_BURST))
-        if not bucket.take():
+        # There are as many allowances as tokens that were ever good in this run, which only admins make.
+        allowance = self._callers.setdefault(caller, Allowance(API_REQUESTS_PER_SECOND, API_REQUESTS_BURST))
+        if not allowance.spend(1, time.monotonic()):
             raise _too_many(f"{API_REQUESTS_PER_SECOND:g} requests a second with one token are answered")
 
     def refuse(self) -> None:
         """Count a request without a good token; the errors are those of :meth:`admit`."""
-        if not self._strangers.take():
+        if not self._strangers.spend(1, time.monotonic()):
             raise _too_many(
                 f"{API_REFUSALS_PER_SECOND:g} requests a second without a good token are answered"
             )

@@ -20,6 +20,7 @@ from skerry.errors import NotFound, SkerryError, Unavailable
 from skerry.node.directory import PUBLIC
 from skerry.node.limits import RELAY_BYTES_PER_SECOND, RELAY_BYTES_SAVED_MAX, RELAYED_MAX, RELAYS_MAX
 from skerry.package.limits import LEAF_BYTES
+from skerry.protocol.allowance import Allowance
 from skerry.protocol.card import CARD
 
 from .blobs_http import BINARY, byte_range, parse_root
@@ -30,23 +31,6 @@ if TYPE_CHECKING:
     from skerry.protocol.state import State
 
 log: Final = structlog.get_logger()
-
-
-class Budget:
-    """Bytes that may be relayed: refilled with time, up to a bound."""
-
-    def __init__(self, now: float) -> None:
-        self._left = float(RELAY_BYTES_SAVED_MAX)
-        self._at = now
-
-    def spend(self, size: int, now: float) -> bool:
-        """Take `size` bytes; False when there are not so many."""
-        refilled = self._left + (now - self._at) * RELAY_BYTES_PER_SECOND
-        self._left, self._at = min(float(RELAY_BYTES_SAVED_MAX), refilled), now
-        if self._left < size:
-            return False
-        self._left -= size
-        return True
 
 
 class RelayRoutes:
@@ -64,7 +48,7 @@ class RelayRoutes:
         self._ranges = ranges
         self._state = state
         self._directory = directory
-        self._budget = Budget(time.monotonic())
+        self._budget = Allowance(RELAY_BYTES_PER_SECOND, RELAY_BYTES_SAVED_MAX)
         self._relaying = 0
         self._sizes: OrderedDict[bytes, tuple[bytes, dict[bytes, int]]] = OrderedDict()
         """Node key -> hash of the head that is shown, and its blobs' sizes."""

@@ -146,7 +146,8 @@ class Society:
         roles = sorted(present.items(), key=lambda item: item[0] is not admin)
         envelope = self.club.next(roles, parents=parents or self.tips)
         # Who joins two rosters has both.
-        self.club.give(admin, *(parents or (self.tips if len(self.tips) > 1 else ())), envelope)
+        known = parents or (self.tips if len(self.tips) > 1 else ())
+        self.club.give(admin, *known, envelope)
         return envelope
 
     def _invite(self, node: Node) -> None:

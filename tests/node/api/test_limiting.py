@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from skerry.node.api.limiting import Bucket, Limiter
+from skerry.node.api.limiting import Limiter
 from skerry.node.api.problems import TooMany
 from skerry.node.limits import API_REQUESTS_BURST
 
@@ -14,16 +14,6 @@ from skerry.node.limits import API_REQUESTS_BURST
 def exhaust(count: Callable[[], None]) -> None:
     for _ in range(100_000):
         count()
-
-
-def test_a_bucket_allows_a_burst_and_then_its_rate() -> None:
-    now = 0.0
-    bucket = Bucket(rate=2.0, burst=3.0, clock=lambda: now)
-    assert [bucket.take() for _ in range(4)] == [True, True, True, False]
-    now = 0.5
-    assert [bucket.take() for _ in range(2)] == [True, False]
-    now = 100.0
-    assert [bucket.take() for _ in range(4)] == [True, True, True, False]
 
 
 def test_callers_do_not_take_from_each_other() -> None:

@@ -10,9 +10,7 @@ import pytest
 
 from skerry.client.fetch import fetch
 from skerry.errors import SkerryError
-from skerry.node.limits import RELAY_BYTES_PER_SECOND, RELAY_BYTES_SAVED_MAX
 from skerry.node.network.tls import client_context
-from skerry.node.transfer.relay import Budget
 from skerry.package.blobs import BlobStore
 from skerry.protocol.api import PublishReceipt, Source
 from tests.node.processes import NodeProcess, eventually, nodes, rkme, specification
@@ -123,12 +121,3 @@ def test_what_was_withdrawn_is_relayed_no_more(network: tuple[list[NodeProcess],
     owner.withdraw("ward")
     eventually("gone", lambda: public.status().cards == 0)
     assert _get(address, f"/relay/{key}/blob/{receipt.card.package}")[0] == 404
-
-
-def test_the_budget_refills_with_time() -> None:
-    budget = Budget(0.0)
-    assert budget.spend(RELAY_BYTES_SAVED_MAX, 0.0)
-    assert not budget.spend(1, 0.0)
-    assert budget.spend(RELAY_BYTES_PER_SECOND, 1.0)
-    assert not budget.spend(1, 1.0)
-    assert not budget.spend(RELAY_BYTES_SAVED_MAX + 1, 10.0**9)
