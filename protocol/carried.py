@@ -13,7 +13,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -25,7 +25,6 @@ from .errors import RemoteProtocolError
 from .hashing import tagged_hash
 from .history import Because
 from .limits import CARRIED_MAX, CLOCK_TOLERANCE_SECONDS
-from .messages import Records
 from .owners import Owners
 from .reconcile import Entry, HeadSet
 from .records import KNOWN_TYPES
@@ -176,11 +175,5 @@ class Carrier:
         self, scopes: Collection[bytes], items: Iterable[tuple[bytes, bytes]], besides: bytes | None
     ) -> None:
         """Send envelopes of owners, with the charters they need, to the eager peers of some scopes."""
-        for message in records_of(self._owners, items):
+        for message in self._owners.with_charters(items):
             self._broadcast.pass_on(scopes, message, (besides,))
-
-
-def records_of(owners: Owners, items: Iterable[tuple[bytes, bytes]]) -> Iterator[Records]:
-    """Yield the messages that carry envelopes, each with its owner, and the charters that they need."""
-    for charters, envelopes in owners.frames(items):
-        yield Records(charters, envelopes)

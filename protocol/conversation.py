@@ -344,8 +344,9 @@ class Conversation:
     def _answer_by_charters(self, peer: bytes, raw: bytes, error: RemoteProtocolError) -> None:
         """Tell a peer of the charters that ended the head which it sent: it may not know them."""
         if error.violation in ENDED_BY_CHARTERS and self.context.pays(peer, CHAIN_WORK):
-            for chains, _ in self.owners.frames([(RECORD_HEADER.decode(open_envelope(raw).body).owner, b"")]):
-                self.context.send(peer, Records(chains, ()))
+            owner = RECORD_HEADER.decode(open_envelope(raw).body).owner
+            for message in self.owners.with_charters([(owner, b"")]):
+                self.context.send(peer, message)
 
     def _newest_requested(self, peer: bytes, message: NewestRequest) -> None:
         index = self.index_for(peer, message.scope)

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 from .admission import ADMISSION_TYPE, Admission, verify_admission
 from .broadcast import Broadcast
-from .carried import Carried, records_of
+from .carried import Carried
 from .context import Context
 from .effects import DropGroup, GroupChanged, PutGroup, PutRecord
 from .envelope import RECORD_HEADER, Envelope, Verified, open_envelope
@@ -210,7 +210,7 @@ class Groups:
                     self._send_admission(peer, record)
 
     def _send_admission(self, peer: bytes, record: Verified[Admission]) -> None:
-        for message in records_of(self._owners, [(record.value.owner, record.raw)]):
+        for message in self._owners.with_charters([(record.value.owner, record.raw)]):
             self._context.send(peer, message)
 
     def _send_roster(self, peer: bytes, raw: bytes) -> None:

@@ -67,7 +67,7 @@ from .limits import (
     SHUFFLE_SECONDS_SETTLED,
     VISIT_SECONDS,
 )
-from .messages import Join, Records
+from .messages import Join
 from .node_record import NodeRecord
 from .owners import Owners
 from .passive import Known, Passive, ignore, never, short_id
@@ -456,8 +456,8 @@ class Membership:
             self._send_records(key, found)
 
     def _send_records(self, key: bytes, records: Iterable[Verified[NodeRecord]]) -> None:
-        for charters, envelopes in self._owners.frames([(item.value.owner, item.raw) for item in records]):
-            self._context.send(key, Records(charters, envelopes))
+        for message in self._owners.with_charters((item.value.owner, item.raw) for item in records):
+            self._context.send(key, message)
 
     def admit(self, record: Verified[NodeRecord], teller: bytes, *, verified: bool = True) -> None:
         """Take a verified record into the passive view.

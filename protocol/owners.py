@@ -21,12 +21,10 @@ from .limits import (
     OWNERS_CHANGED_MAX,
     OWNERS_SPARE_MAX,
 )
+from .messages import Records
 from .node_record import NODE_RECORD, NODE_TYPE, NodeRecord, verify_node_record
 from .trust import OwnerTrust, resolve, verify_chain
 from .violations import Violation
-
-Portion = tuple[tuple[tuple[bytes, ...], ...], tuple[bytes, ...]]
-"""Charter chains, and the envelopes that need them."""
 
 
 class Owners:
@@ -116,8 +114,11 @@ class Owners:
                 tuple(chain): owner for owner, trust in self._trust.items() for chain in trust.chains
             }
 
-    def frames(self, items: Iterable[tuple[bytes, bytes]]) -> Iterator[Portion]:
-        """Pack (owner, envelope) pairs, with the chains they need, into portions that fit a frame each."""
+    def with_charters(self, items: Iterable[tuple[bytes, bytes]]) -> Iterator[Records]:
+        """Pack (owner, envelope) pairs and the charters that they need into messages that fit a frame each.
+
+        An empty envelope stands for none: then the charters of its owner go alone.
+        """
         room = FRAME_BYTES_MAX - MESSAGE_BYTES_OVERHEAD
         chains: list[list[bytes]] = []
         envelopes: list[bytes] = []
@@ -130,7 +131,7 @@ class Owners:
             needed = [] if owner in owners else trust.chains
             added = _size([envelope] if envelope else []) + sum(map(_size, needed))
             if size + added > room and (chains or envelopes):
-                yield tuple(map(tuple, chains)), tuple(envelopes)
+                yield Records(tuple(map(tuple, chains)), tuple(envelopes))
                 chains, envelopes, owners, needed = [], [], set(), trust.chains
                 size, added = 0, _size([envelope]) + sum(map(_size, trust.chains))
             chains.extend(needed)
@@ -138,7 +139,7 @@ class Owners:
             owners.add(owner)
             size += added
         if chains or envelopes:
-            yield tuple(map(tuple, chains)), tuple(envelopes)
+            yield Records(tuple(map(tuple, chains)), tuple(envelopes))
 
 
 def _size(items: Sequence[bytes]) -> int:

@@ -24,7 +24,6 @@ from .effects import RangeAsked, RangeCame
 from .events import AskRange, RangeRead, Reach
 from .limits import DIAL_REQUEST_WORK, NODE_VIA_MAX, RANGE_WORK, REACH_MAX, REACH_SECONDS, VIA_SECONDS
 from .membership import Membership
-from .messages import Records
 from .owners import Owners
 from .passing import Dial, DialRequest, RangePart, RangeRequest
 from .peers import PromiseKey
@@ -100,8 +99,8 @@ class Reaching:
         if self._context.key not in known.record.value.via or not self._context.pays(key, DIAL_REQUEST_WORK):
             return
         record = asker.record
-        for charters, envelopes in self._owners.frames([(record.value.owner, record.raw)]):
-            self._context.send(message.node, Records(charters, envelopes))
+        for records in self._owners.with_charters([(record.value.owner, record.raw)]):
+            self._context.send(message.node, records)
         self._context.send(message.node, Dial(key))
 
     def dial(self, key: bytes, message: Dial) -> None:

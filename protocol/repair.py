@@ -170,8 +170,8 @@ class Repair:
         """Send what is held for some keys, and node records after it."""
         items = [item for key in keys for item in index.envelopes(key)]
         items += [(record.value.owner, record.raw) for record in records]
-        for charters, envelopes in self._owners.frames(items):
-            self._context.send(peer, Records(charters, envelopes))
+        for message in self._owners.with_charters(items):
+            self._context.send(peer, message)
 
     def received(self, peer: bytes, *, news: bool, last: bool) -> None:
         """Go on after a portion of records: ask for the next, or compare again when there was news."""

@@ -19,7 +19,6 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from .broadcast import Broadcast
-from .carried import records_of
 from .context import Context
 from .effects import DropNodeRecord, PutNodeRecord
 from .envelope import Envelope, Verified
@@ -168,5 +167,5 @@ class Whereabouts:
         return True
 
     def _send(self, owner: bytes, raw: bytes, besides: tuple[bytes | None, ...]) -> None:
-        for message in records_of(self._owners, [(owner, raw)]):
+        for message in self._owners.with_charters([(owner, raw)]):
             self._broadcast.pass_on((PUBLIC,), message, besides)
