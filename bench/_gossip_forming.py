@@ -4,9 +4,10 @@ Theory of operation. What a node does when it joins costs as much as it does in 
 that join take longer than all that is measured in their network. A converged network whose machines were all
 switched off wakes up soon. Every disk holds records of nodes drawn at random from all, which is what a
 passive view is once shuffles have mixed it, and the catalogues that were published before; then every node
-dials by its own rules. Links, trees and whatever else is measured come about by the very states in both ways;
-only what the disks hold before the first start is drawn. ``tests/sim/test_forming.py`` holds one against the
-other.
+dials by its own rules. Who knows a node is known to it, as former links are to each other: a peer that nobody
+has dialled yet is dialled by others first, which is most of what joining costs. Links, trees and whatever
+else is measured come about by the very states in both ways; only what the disks hold before the first start
+is drawn. ``tests/sim/test_forming.py`` holds one against the other.
 """
 
 from __future__ import annotations
@@ -62,10 +63,9 @@ def woken(seed: int, size: int) -> World:
     records = [world.node_record(node, int(world.network.config.wall)) for node in world.nodes]
     publishing = publishers(world)
     catalogues = {node.key: _catalogue(world, node) for node in publishing}
+    views = _views(world.nodes, rng)
     for node in world.nodes:
-        drawn = rng.sample(world.nodes, min(size, NODES_KNOWN_MAX + 1))
-        view = [other for other in drawn if other is not node][:NODES_KNOWN_MAX]
-        known = [other for other in dict.fromkeys([*view, *publishing]) if other is not node]
+        known = [other for other in dict.fromkeys([*views[node.key], *publishing]) if other is not node]
         node.disk = Disk(
             Snapshot(
                 chains={world.owner_of[other.key]: (world.charters[other.key],) for other in known},
@@ -82,6 +82,17 @@ def woken(seed: int, size: int) -> World:
         node.deliveries.clear()
     world.network.run(WOKEN_QUIET_SECONDS)
     return world
+
+
+def _views(nodes: list[Node], rng: random.Random) -> dict[bytes, list[Node]]:
+    """Draw circles through all nodes: who is next to a node on one of them is in its view."""
+    views: dict[bytes, dict[bytes, Node]] = {node.key: {} for node in nodes}
+    for _ in range(NODES_KNOWN_MAX // 2):
+        circle = rng.sample(nodes, len(nodes))
+        for one, other in zip(circle, [*circle[1:], circle[0]], strict=True):
+            views[one.key][other.key] = other
+            views[other.key][one.key] = one
+    return {key: list(view.values()) for key, view in views.items()}
 
 
 def _bootstraps(size: int) -> int:
