@@ -89,7 +89,7 @@ class OwnLearnwares(Reuser):
     def _resolve(self, X: Any, y: Any) -> list[Any]:
         classify = is_classifier(self)
         X, y = check_X_y(X, y, ensure_all_finite="allow-nan", y_numeric=not classify, estimator=self)
-        rkme = fit_table(X, size=5)
+        rkme = fit_table(X, size=2)
         task = "classification" if classify else "regression"
         return [as_estimator(model.fit(X, y), rkme, task=task) for model in models(classify=classify)]
 
