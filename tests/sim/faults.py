@@ -70,7 +70,9 @@ def one_way_cut(run: Run) -> None:
 def clock_jump(run: Run) -> None:
     """Somebody sets a clock right, or wrong."""
     node = run.rng.choice(run.world.running())
+    before = node.clock_offset
     node.clock_offset = run.rng.uniform(-run.plan.clock_skew, run.plan.clock_skew)
+    node.clock_set_back = max(0.0, node.clock_set_back + before - node.clock_offset)
     run.world.network.event(node, WallClock(run.world.network.wall(node)))
 
 

@@ -109,6 +109,8 @@ class Node:
     hidden: bool = False
     """Whether it is behind a NAT for good, and knows it."""
     clock_offset: float = 0.0
+    clock_set_back: float = 0.0
+    """How much later its clock was at its furthest."""
     wire_free_at: float = 0.0
     """When the last byte given to the wire has left, where bandwidth is limited."""
 
