@@ -35,9 +35,15 @@ ROUNDS_WARM_UP = 3
 """Publications of some publishers before: the tree has settled then."""
 ROUNDS_SETTLED = 3
 """As many times more publications of others are measured: the tree goes on changing."""
-PUBLISHERS_MEASURED = 8
-PUBLISHERS_MEASURED_LARGE = 4
-"""The same at the size that the goals are about: there are ten thousand deliveries of each."""
+SHAPING_MAX = 8
+"""Publishers that shape the tree: as many in each size, since more make it shorter."""
+LOSSY_MAX = 8
+MEASURED_MAX_LARGE = 12
+LOSSY_MAX_LARGE = 4
+"""Publications at the size that the goals are about: there are ten thousand deliveries of each."""
+SMALL_SIZE = 100
+NETWORKS_SMALL = 8
+"""Networks of at most ``SMALL_SIZE`` nodes that the mean hops are of: one differs from another by a tenth."""
 IDLE_SECONDS = 300.0
 """One visit of every node on average."""
 NEWS_START = b"\x85\xa4type\xa4news"
@@ -151,7 +157,8 @@ def network_rows(size: int, seed: int, *, join: bool = False) -> Iterator[Row]:
     started = time.process_time()
     # What a simulation leaves behind has no cycles; looking for them among all states takes minutes.
     gc.disable()
-    world = joined(seed, size) if join else woken(seed, size)
+    formed = joined if join else woken
+    world = formed(seed, size)
     minutes = (time.process_time() - started) / 60
     links = sum(len(node.links) for node in world.nodes) / size
     params: dict[str, object] = {
@@ -160,18 +167,13 @@ def network_rows(size: int, seed: int, *, join: bool = False) -> Iterator[Row]:
         "links": round(links, 2),
     }
     yield Row(f"forming_minutes_{label}", minutes, "min of one core", params)
+    tree = shaped(world)
+    further = range(seed + 1, seed + NETWORKS_SMALL) if size <= SMALL_SIZE else ()
+    hops = [tree.settled.hops, *(shaped(formed(other, size)).settled.hops for other in further)]
     goal = size == GOALS_SIZE
-    publishing = publishers(world)
-    count = PUBLISHERS_MEASURED_LARGE if goal else PUBLISHERS_MEASURED
-    count = max(1, min(count, len(publishing) // 2))
-    step = len(publishing) // count
-    # A tree is shortest for those whose publications shaped it, so others are measured.
-    shaping = publishing[::step][:count]
-    rest = [node for node in publishing if node not in shaping] or shaping
-    others = rest[:: max(1, len(rest) // (count * ROUNDS_SETTLED))][: count * ROUNDS_SETTLED]
-    yield from settled_rows(world, shaping, others, label, "<= 1" if goal else None)
-    yield from lossy_rows(world, others[:count], label, "<= 2" if goal else None)
-    yield ten_minutes_row(world, size, publishing, label)
+    yield from settled_rows(world, tree, hops, label, "<= 1" if goal else None)
+    yield from lossy_rows(world, tree.others, label, "<= 2" if goal else None)
+    yield ten_minutes_row(world, size, publishers(world), label)
     yield from idle_rows(world, size, label)
     yield death_row(world, size, seed)
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
@@ -179,25 +181,49 @@ def network_rows(size: int, seed: int, *, join: bool = False) -> Iterator[Row]:
     gc.enable()
 
 
-def settled_rows(
-    world: World, shaping: list[Node], others: list[Node], label: str, bound: str | None
-) -> Iterator[Row]:
-    """Publish from some nodes until the tree has settled, and then from others."""
+@dataclass
+class Tree:
+    """What publications cost in a tree that has settled, and who made them."""
+
+    first: Measured
+    """The first publications of all, which are flooded."""
+    settled: Measured
+    others: list[Node]
+    """Who published when it had settled."""
+
+
+def shaped(world: World) -> Tree:
+    """Publish from some nodes until the tree has settled, and then from others.
+
+    A tree is shortest for those whose publications shaped it, so others are measured.
+    """
+    publishing = publishers(world)
+    count = max(1, min(SHAPING_MAX, len(publishing) // 2))
+    shaping = publishing[:: len(publishing) // count][:count]
+    rest = [node for node in publishing if node not in shaping] or shaping
+    wanted = MEASURED_MAX_LARGE if len(world.nodes) == GOALS_SIZE else count * ROUNDS_SETTLED
+    others = rest[:: max(1, len(rest) // wanted)][:wanted]
     first = measured(world, shaping, "first")
     for number in range(1, ROUNDS_WARM_UP):
         measured(world, shaping, f"warm{number}")
-    settled = measured(world, others, "settled")
-    params: dict[str, object] = {"nodes": len(world.nodes), "publications": len(others)}
+    return Tree(first, measured(world, others, "settled"), others)
+
+
+def settled_rows(world: World, tree: Tree, hops: list[float], label: str, bound: str | None) -> Iterator[Row]:
+    """Say what publications cost in the settled tree, and their mean hops in it and in others of the size."""
+    first, settled = tree.first, tree.settled
+    params: dict[str, object] = {"nodes": len(world.nodes), "publications": len(tree.others)}
     note = f"slowest; first publications {max(first.seconds):.2f}"
     yield Row(f"reach_seconds_{label}", max(settled.seconds), "virtual s", params, goal=bound, note=note)
-    hops = {**params, "max": settled.hops_max, "flooded": round(first.hops, 2)}
-    yield Row(f"hops_mean_{label}", settled.hops, "hops", hops)
+    of_hops = {**params, "networks": len(hops), "max": settled.hops_max, "flooded": round(first.hops, 2)}
+    yield Row(f"hops_mean_{label}", statistics.mean(hops), "hops", of_hops)
     yield Row("redundancy_settled", settled.copies, "extra copies", params, goal="<= 0.05")
     yield bytes_row(world, settled, params)
 
 
-def lossy_rows(world: World, chosen: list[Node], label: str, bound: str | None) -> Iterator[Row]:
+def lossy_rows(world: World, others: list[Node], label: str, bound: str | None) -> Iterator[Row]:
     """Publish where one frame in twenty needs a retransmission."""
+    chosen = others[: LOSSY_MAX_LARGE if len(world.nodes) == GOALS_SIZE else LOSSY_MAX]
     world.network.config = replace(world.network.config, loss=0.05)
     measured(world, chosen, "lossy-warm")
     lossy = measured(world, chosen, "lossy")
