@@ -264,3 +264,8 @@ BREACHES: dict[Callable[[Scene], None], str] = {
 def test_a_breach_is_seen(scene: Scene, breach: Callable[[Scene], None]) -> None:
     with pytest.raises(CheckFailedError, match=BREACHES[breach]):
         breach(scene)
+
+
+def test_what_was_taken_by_a_clock_that_was_ahead_is_no_breach(scene: Scene) -> None:
+    scene.other.clock_set_back = 40 * 24 * 3600
+    a_head_is_of_the_future(scene)
